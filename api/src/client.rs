@@ -1,0 +1,1 @@
+//! The HTTP client: one method a verb of the API.

@@ -1,0 +1,320 @@
+//! What a person submits: the body of `POST /v1/jobs`, and `job.toml`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Digest, Namespace, is_name};
+use crate::quantity::{Bytes, Millicores, Resources};
+use crate::time::Span;
+
+/// Most tasks of one job.
+pub const TASKS_MAX: u32 = 1_000_000;
+/// Most attempts that a task may spend after its first.
+pub const RETRIES_MAX: u32 = 1_000;
+/// Most arguments and most environment variables.
+pub const ENTRIES_MAX: usize = 1_024;
+/// Most bytes of arguments, and of environment.
+pub const ENTRY_BYTES_MAX: usize = 128 << 10;
+/// Most inputs.
+pub const INPUTS_MAX: usize = 64;
+/// Longest timeout: 30 days.
+pub const TIMEOUT_MAX: Span = Span::from_secs(30 * 24 * 3_600);
+
+/// A job as it is submitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobSpec {
+    /// A name for people; need not be unique.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Who the job belongs to.
+    #[serde(default)]
+    pub namespace: Namespace,
+    /// The module to run, pushed before.
+    pub module: Digest,
+    /// Arguments after the program's name.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Environment variables; names that start with `STINT_` are ours.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// How many tasks, each with its `STINT_TASK_INDEX`.
+    #[serde(default = "one")]
+    pub tasks: u32,
+    /// Most tasks that may run at once; as many as fit when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<u32>,
+    /// CPU of each slot.
+    #[serde(default = "default_cpu")]
+    pub cpu: Millicores,
+    /// Memory of each slot's guest.
+    #[serde(default = "default_memory")]
+    pub memory: Bytes,
+    /// Disk of each slot for `/scratch` and `/out`.
+    #[serde(default = "default_scratch")]
+    pub scratch: Bytes,
+    /// Longest run of one attempt.
+    #[serde(default = "default_timeout")]
+    pub timeout: Span,
+    /// Attempts that a task may spend after its first, for failures of its own.
+    #[serde(default)]
+    pub retries: u32,
+    /// Higher goes first.
+    #[serde(default)]
+    pub priority: i32,
+    /// Read-only files and directories under `/in`.
+    #[serde(default)]
+    pub inputs: Vec<Input>,
+    /// Where `/out` is published, one directory per task; `file://` today.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}
+
+/// One input, readable at `/in/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its name under `/in`.
+    pub name: String,
+    /// Where it is; `file://` today.
+    pub url: String,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn default_cpu() -> Millicores {
+    Millicores(1000)
+}
+
+const fn default_memory() -> Bytes {
+    Bytes::mebi(256)
+}
+
+const fn default_scratch() -> Bytes {
+    Bytes::mebi(64)
+}
+
+const fn default_timeout() -> Span {
+    Span::from_secs(3_600)
+}
+
+/// A field of a [`JobSpec`] has a value that no cluster could accept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}`: {why}")]
+pub struct InvalidSpec {
+    /// The field, for example `memory` or `inputs[2].name`.
+    pub field: String,
+    /// What is wrong, and what would be right.
+    pub why: String,
+}
+
+impl JobSpec {
+    /// A job of one task with every default, for the module `module`.
+    pub fn new(module: Digest) -> Self {
+        Self {
+            name: None,
+            namespace: Namespace::default(),
+            module,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            tasks: one(),
+            parallelism: None,
+            cpu: default_cpu(),
+            memory: default_memory(),
+            scratch: default_scratch(),
+            timeout: default_timeout(),
+            retries: 0,
+            priority: 0,
+            inputs: Vec::new(),
+            output: None,
+        }
+    }
+
+    /// What one slot of the job takes from a node.
+    pub fn resources(&self) -> Resources {
+        Resources {
+            cpu: self.cpu,
+            memory: self.memory,
+            scratch: self.scratch,
+        }
+    }
+
+    /// Checks every field against the limits of this file.
+    ///
+    /// # Errors
+    /// The first field, in the order of the struct, that no cluster could accept.
+    pub fn validate(&self) -> Result<(), InvalidSpec> {
+        if let Some(name) = &self.name {
+            check("name", is_name(name), || {
+                format!("`{name}` is not a name; use at most 63 of a-z, 0-9 and inner hyphens")
+            })?;
+        }
+        self.validate_entries()?;
+        check("tasks", (1..=TASKS_MAX).contains(&self.tasks), || {
+            format!(
+                "{} is out of range; a job has 1 to {TASKS_MAX} tasks",
+                self.tasks
+            )
+        })?;
+        check("parallelism", self.parallelism != Some(0), || {
+            "0 would run nothing; leave it out for as many as fit".to_owned()
+        })?;
+        check("cpu", self.cpu.0 >= 10, || {
+            format!("{} is too little; ask for at least 10m", self.cpu)
+        })?;
+        check("memory", self.memory.0 >= 64 << 10, || {
+            format!(
+                "{} is too little; one Wasm page is 64Ki, most programs need 16Mi",
+                self.memory
+            )
+        })?;
+        check("scratch", self.scratch.0 >= 4 << 10, || {
+            format!("{} is too little; ask for at least 4Ki", self.scratch)
+        })?;
+        check(
+            "timeout",
+            self.timeout > Span::ZERO && self.timeout <= TIMEOUT_MAX,
+            || {
+                format!(
+                    "{} is out of range; use more than 0s and at most 720h",
+                    self.timeout
+                )
+            },
+        )?;
+        check("retries", self.retries <= RETRIES_MAX, || {
+            format!("{} is too many; at most {RETRIES_MAX}", self.retries)
+        })?;
+        self.validate_inputs()?;
+        if let Some(url) = &self.output {
+            check_url("output", url)?;
+        }
+        Ok(())
+    }
+
+    fn validate_entries(&self) -> Result<(), InvalidSpec> {
+        let size = |bytes: usize| format!("{bytes} bytes; at most {ENTRY_BYTES_MAX}");
+        check("args", self.args.len() <= ENTRIES_MAX, || {
+            format!("{} entries; at most {ENTRIES_MAX}", self.args.len())
+        })?;
+        let bytes = self.args.iter().map(String::len).sum();
+        check("args", bytes <= ENTRY_BYTES_MAX, || size(bytes))?;
+        check(
+            "args",
+            !self.args.iter().any(|arg| arg.contains('\0')),
+            || "an argument holds a NUL byte".to_owned(),
+        )?;
+        check("env", self.env.len() <= ENTRIES_MAX, || {
+            format!("{} entries; at most {ENTRIES_MAX}", self.env.len())
+        })?;
+        let bytes = self
+            .env
+            .iter()
+            .map(|(key, value)| key.len() + value.len())
+            .sum();
+        check("env", bytes <= ENTRY_BYTES_MAX, || size(bytes))?;
+        for (key, value) in &self.env {
+            check("env", !key.is_empty() && !key.contains(['=', '\0']), || {
+                format!("`{key}` is not the name of a variable")
+            })?;
+            check("env", !value.contains('\0'), || {
+                format!("the value of `{key}` holds a NUL byte")
+            })?;
+            check("env", !key.starts_with("STINT_"), || {
+                format!("`{key}`: names that start with STINT_ are set by the node")
+            })?;
+        }
+        Ok(())
+    }
+
+    fn validate_inputs(&self) -> Result<(), InvalidSpec> {
+        check("inputs", self.inputs.len() <= INPUTS_MAX, || {
+            format!("{} inputs; at most {INPUTS_MAX}", self.inputs.len())
+        })?;
+        for (index, input) in self.inputs.iter().enumerate() {
+            let name = &input.name;
+            let plain = name.len() <= 63
+                && !name.starts_with('.')
+                && !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+            check(&format!("inputs[{index}].name"), plain, || {
+                format!(
+                    "`{name}` is not a file name; use at most 63 letters, digits, `-`, `_`, `.`"
+                )
+            })?;
+            let twice = self.inputs[..index].iter().any(|other| other.name == *name);
+            check(&format!("inputs[{index}].name"), !twice, || {
+                format!("`{name}` is there twice; give each input its own name")
+            })?;
+            check_url(&format!("inputs[{index}].url"), &input.url)?;
+        }
+        Ok(())
+    }
+}
+
+fn check(field: &str, holds: bool, why: impl FnOnce() -> String) -> Result<(), InvalidSpec> {
+    if holds {
+        Ok(())
+    } else {
+        Err(InvalidSpec {
+            field: field.to_owned(),
+            why: why(),
+        })
+    }
+}
+
+fn check_url(field: &str, url: &str) -> Result<(), InvalidSpec> {
+    let path = url.strip_prefix("file://");
+    check(
+        field,
+        path.is_some_and(|path| path.starts_with('/') && url.len() <= 4096),
+        || {
+            format!(
+                "`{url}` is not a URL that nodes can open; today that is file:///an/absolute/path"
+            )
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invalid(change: impl FnOnce(&mut JobSpec)) -> String {
+        let mut spec = JobSpec::new(Digest([0; 32]));
+        change(&mut spec);
+        spec.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_a_valid_job() {
+        JobSpec::new(Digest([0; 32])).validate().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        assert!(invalid(|spec| spec.tasks = 0).starts_with("`tasks`"));
+        assert!(invalid(|spec| spec.memory = Bytes(0)).starts_with("`memory`"));
+        assert!(invalid(|spec| spec.cpu = Millicores(0)).starts_with("`cpu`"));
+        assert!(invalid(|spec| spec.timeout = Span::ZERO).starts_with("`timeout`"));
+        assert!(invalid(|spec| spec.name = Some("A b".into())).starts_with("`name`"));
+        assert!(invalid(|spec| spec.output = Some("ftp://x".into())).starts_with("`output`"));
+        let input = || Input {
+            name: "a".into(),
+            url: "file:///a".into(),
+        };
+        assert!(
+            invalid(|spec| spec.inputs = vec![input(), input()]).starts_with("`inputs[1].name`")
+        );
+        assert!(
+            invalid(|spec| {
+                spec.env.insert("STINT_X".into(), String::new());
+            })
+            .starts_with("`env`")
+        );
+    }
+}

@@ -1,0 +1,2 @@
+//! The one binary: parses, wires, prints.
+fn main() {}

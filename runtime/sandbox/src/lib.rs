@@ -1,0 +1,1 @@
+//! wasmtime: compile a module, run one attempt under limits.

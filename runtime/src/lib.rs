@@ -1,0 +1,1 @@
+//! Shell of a node: node process, keeper, worker, compiler, staging.

@@ -1,0 +1,1 @@
+//! Heart of a node: every decision about grants, attempts and retries.

@@ -1,0 +1,1 @@
+//! Structural scan of a module, without compiling it.

@@ -1,0 +1,1 @@
+//! Heart of the scheduler: every decision about the cluster.

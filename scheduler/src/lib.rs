@@ -1,0 +1,1 @@
+//! Shell of the scheduler: HTTP, node links, driver.

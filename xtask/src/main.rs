@@ -1,0 +1,2 @@
+//! Steps that need logic: demo, test, bench, guests.
+fn main() {}
