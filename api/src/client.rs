@@ -1,1 +1,0 @@
-//! The HTTP client: one method a verb of the API.

@@ -1,0 +1,142 @@
+//! The verbs that ask once and are answered once.
+
+use reqwest::{Method, Response};
+
+use super::{Client, Error, Patience};
+use crate::id::{Digest, JobId, Namespace};
+use crate::job::JobSpec;
+use crate::view::{JobList, JobView, ModuleList, ModuleView, NodeList, Submitted, TasksView};
+
+/// A submit whose answer was lost is repeated this often, under the same key.
+const SUBMIT_TRIES_MAX: u32 = 8;
+
+impl Client {
+    /// Whether somebody answers there who calls itself healthy.
+    ///
+    /// # Errors
+    /// When nobody answers, or not well.
+    pub async fn health(&self) -> Result<(), Error> {
+        let request = self.request(Method::GET, "/healthz", &[]);
+        self.send(request).await.map(drop)
+    }
+
+    /// Submits a job. `key` makes it safe to repeat: the same key and job give
+    /// the same answer, and one job. When the connection breaks, the call is
+    /// repeated a few times.
+    ///
+    /// # Errors
+    /// When the job is refused, or no answer could be had.
+    pub async fn submit(&self, spec: &JobSpec, key: &str) -> Result<Submitted, Error> {
+        let mut patience = Patience::default();
+        let mut tries = 1;
+        loop {
+            let request = self
+                .request(Method::POST, "/v1/jobs", &[])
+                .header("idempotency-key", key)
+                .json(spec);
+            let error = match self.fetch(request).await {
+                Ok(submitted) => return Ok(submitted),
+                Err(error) => error,
+            };
+            // A first call that finds nobody is told so at once; after a break
+            // the scheduler may have the job already, and is worth waiting for.
+            let nobody = tries == 1 && matches!(error, Error::Unreachable { .. });
+            if nobody || tries == SUBMIT_TRIES_MAX {
+                return Err(error);
+            }
+            patience.after(error).await?;
+            tries += 1;
+        }
+    }
+
+    /// A job.
+    ///
+    /// # Errors
+    /// When there is none of that id, or no answer could be had.
+    pub async fn job(&self, id: &JobId) -> Result<JobView, Error> {
+        self.fetch(self.request(Method::GET, &format!("/v1/jobs/{id}"), &[]))
+            .await
+    }
+
+    /// A page of jobs, newest first; `cursor` is `next` of the page before.
+    ///
+    /// # Errors
+    /// When no answer could be had.
+    pub async fn jobs(
+        &self,
+        namespace: &Namespace,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<JobList, Error> {
+        let limit = limit.to_string();
+        let mut query = vec![("namespace", namespace.as_str()), ("limit", limit.as_str())];
+        query.extend(cursor.map(|cursor| ("cursor", cursor)));
+        self.fetch(self.request(Method::GET, "/v1/jobs", &query))
+            .await
+    }
+
+    /// A job's tasks and their attempts.
+    ///
+    /// # Errors
+    /// When there is none of that id, or no answer could be had.
+    pub async fn tasks(&self, id: &JobId) -> Result<TasksView, Error> {
+        self.fetch(self.request(Method::GET, &format!("/v1/jobs/{id}/tasks"), &[]))
+            .await
+    }
+
+    /// Cancels a job; one that is over stays as it is.
+    ///
+    /// # Errors
+    /// When there is none of that id, or no answer could be had.
+    pub async fn cancel(&self, id: &JobId) -> Result<(), Error> {
+        let request = self.request(Method::POST, &format!("/v1/jobs/{id}:cancel"), &[]);
+        self.send(request).await.map(drop)
+    }
+
+    /// Every node that the scheduler knows.
+    ///
+    /// # Errors
+    /// When no answer could be had.
+    pub async fn nodes(&self) -> Result<NodeList, Error> {
+        self.fetch(self.request(Method::GET, "/v1/nodes", &[]))
+            .await
+    }
+
+    /// Every module of a namespace.
+    ///
+    /// # Errors
+    /// When no answer could be had.
+    pub async fn modules(&self, namespace: &Namespace) -> Result<ModuleList, Error> {
+        let query = [("namespace", namespace.as_str())];
+        self.fetch(self.request(Method::GET, "/v1/modules", &query))
+            .await
+    }
+
+    /// What is known about a module.
+    ///
+    /// # Errors
+    /// When the namespace has none of that digest, or no answer could be had.
+    pub async fn module(
+        &self,
+        namespace: &Namespace,
+        digest: &Digest,
+    ) -> Result<ModuleView, Error> {
+        let query = [("namespace", namespace.as_str())];
+        let path = format!("/v1/modules/{digest}");
+        self.fetch(self.request(Method::GET, &path, &query)).await
+    }
+
+    /// Opens a stream of the API.
+    pub(super) async fn open(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        last_event_id: Option<&str>,
+    ) -> Result<Response, Error> {
+        let mut request = self.request(Method::GET, path, query);
+        if let Some(id) = last_event_id {
+            request = request.header("last-event-id", id);
+        }
+        self.send(request).await
+    }
+}
