@@ -1,1 +1,49 @@
-//! Structural scan of a module, without compiling it.
+//! Whether a file is a module that a node could run, told from its structure
+//! alone: cheap enough for the scheduler, which never compiles, and the same
+//! answer on the node before it spends a compiler on it.
+//!
+//! What is checked: the header, every section's form and count, imports by
+//! name, the entry and the memories. What is not: the types inside function
+//! bodies, which only the compiler looks at (outcome `compile-failed`), and
+//! whether imports have the host's signatures, which the node knows (outcome
+//! `module-rejected`).
+
+mod facts;
+mod first_bytes;
+mod host;
+pub mod limits;
+mod rejection;
+mod walk;
+
+use sha2::{Digest as _, Sha256};
+
+pub use facts::{Import, Kind, ModuleFacts, Profile};
+pub use host::{HOST_MODULE, is_host_import};
+pub use rejection::Rejection;
+
+/// Reads the structure of `bytes`.
+///
+/// # Errors
+/// Why no node could run it, and what to do about that.
+pub fn scan(bytes: &[u8]) -> Result<ModuleFacts, Rejection> {
+    limits::check(
+        "the module",
+        "bytes",
+        bytes.len() as u64,
+        limits::MODULE_BYTES_MAX,
+    )?;
+    first_bytes::check(bytes)?;
+    let found = walk::walk(bytes)?;
+    Ok(ModuleFacts {
+        digest: Sha256::digest(bytes).into(),
+        size: bytes.len() as u64,
+        kind: Kind::Core,
+        entry: walk::ENTRY.to_owned(),
+        memory_min_bytes: found.memory_min_bytes,
+        imports: found.imports,
+        profile: found.profile,
+    })
+}
+
+#[cfg(test)]
+mod tests;

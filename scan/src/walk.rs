@@ -1,0 +1,337 @@
+//! The walk over a module's sections: each is counted, then looked at for what
+//! no task may have, then checked for its form. Function bodies are measured
+//! and their locals counted; their code is left to the compiler.
+
+use wasmparser::types::{CoreTypeId, Types, TypesRef};
+use wasmparser::{
+    Chunk, CompositeInnerType, ExternalKind, FunctionBody, ImportSectionReader, MemoryType, Parser,
+    Payload, RefType, SectionLimited, TableType, TypeRef, TypeSectionReader, ValType, ValidPayload,
+    Validator, WasmFeatures,
+};
+
+use crate::facts::{Import, Profile};
+use crate::limits::{self, check};
+use crate::rejection::IMPORTS_NAMED_MAX;
+use crate::{Rejection, host};
+
+/// The export that a program is entered by.
+pub(crate) const ENTRY: &str = "_start";
+/// The export through which host functions see the guest's memory.
+const MEMORY: &str = "memory";
+/// What the entry takes and returns.
+const ENTRY_SIGNATURE: &str = "() -> ()";
+/// Longest name that a rejection repeats.
+const NAME_CHARS_MAX: usize = 100;
+/// Longest message of the parser that a rejection repeats.
+const MESSAGE_CHARS_MAX: usize = 300;
+/// What every memory of ours is counted in.
+const PAGE_BYTES: u64 = 64 << 10;
+/// Custom sections that say that a file is not yet a program.
+const NOT_LINKED: [(&str, &str); 2] = [
+    ("linking", "an object file"),
+    ("dylink.0", "a shared library"),
+];
+
+/// What the sections said.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) memory_min_bytes: u64,
+    pub(crate) imports: Vec<Import>,
+    pub(crate) profile: Profile,
+    entry: Option<(ExternalKind, u32)>,
+    exports_memory: bool,
+    tables_min: u64,
+}
+
+/// What section headers and bodies may use: all that some engine profile
+/// allows, so that the answer does not depend on which one it turns out to be.
+fn features() -> WasmFeatures {
+    WasmFeatures::WASM3
+        .difference(WasmFeatures::MEMORY64)
+        .difference(WasmFeatures::THREADS)
+        .difference(WasmFeatures::GC)
+        .difference(WasmFeatures::FUNCTION_REFERENCES)
+}
+
+/// Reads all of `bytes`, which start as a core module does.
+pub(crate) fn walk(bytes: &[u8]) -> Result<Found, Rejection> {
+    let mut parser = Parser::new(0);
+    let mut validator = Validator::new_with_features(features());
+    let mut found = Found::default();
+    let mut rest = bytes;
+    loop {
+        // Only at a boundary between sections may a module end: said before it,
+        // the parser would call a cut section malformed.
+        let chunk = parser.parse(rest, rest.is_empty()).map_err(malformed)?;
+        let Chunk::Parsed { consumed, payload } = chunk else {
+            return Err(Rejection::Truncated {
+                offset: bytes.len() as u64,
+            });
+        };
+        rest = &rest[consumed..];
+        found.look_at(&payload)?;
+        // A body's validator is dropped unused: its code is the compiler's business.
+        let valid = validator.payload(&payload).map_err(malformed)?;
+        if let Payload::ImportSection(section) = payload {
+            found.take_imports(section, &validator)?;
+        }
+        if let ValidPayload::End(types) = valid {
+            return found.conclude(&types);
+        }
+    }
+}
+
+impl Found {
+    /// Refuses what is too much or not for tasks, in words of ours rather than the validator's.
+    fn look_at(&mut self, payload: &Payload<'_>) -> Result<(), Rejection> {
+        match payload {
+            Payload::TypeSection(section) => {
+                count("types", section, limits::TYPES_MAX)?;
+                self.look_at_types(section)?;
+            }
+            Payload::ImportSection(section) => {
+                count("imports", section, limits::IMPORTS_MAX)?;
+                for import in section.clone().into_imports() {
+                    match import.map_err(malformed)?.ty {
+                        TypeRef::Memory(ty) => self.look_at_memory(ty)?,
+                        TypeRef::Table(ty) => self.look_at_table(ty)?,
+                        _ => {}
+                    }
+                }
+            }
+            Payload::FunctionSection(section) => {
+                count("functions", section, limits::FUNCTIONS_MAX)?;
+            }
+            Payload::TableSection(section) => {
+                count("tables", section, limits::TABLES_MAX)?;
+                for table in section.clone() {
+                    self.look_at_table(table.map_err(malformed)?.ty)?;
+                }
+            }
+            Payload::MemorySection(section) => {
+                count("memories", section, limits::MEMORIES_MAX)?;
+                for memory in section.clone() {
+                    self.look_at_memory(memory.map_err(malformed)?)?;
+                }
+            }
+            Payload::TagSection(section) => {
+                count("tags", section, limits::TAGS_MAX)?;
+                if section.count() > 0 {
+                    self.profile = Profile::Exceptions;
+                }
+            }
+            Payload::GlobalSection(section) => count("globals", section, limits::GLOBALS_MAX)?,
+            Payload::ExportSection(section) => {
+                count("exports", section, limits::EXPORTS_MAX)?;
+                for export in section.clone() {
+                    let export = export.map_err(malformed)?;
+                    if export.name == ENTRY {
+                        self.entry = Some((export.kind, export.index));
+                    } else if export.name == MEMORY && export.kind == ExternalKind::Memory {
+                        self.exports_memory = true;
+                    }
+                }
+            }
+            Payload::ElementSection(section) => {
+                count("element segments", section, limits::ELEMENTS_MAX)?;
+            }
+            Payload::DataSection(section) => count("data segments", section, limits::DATA_MAX)?,
+            Payload::CodeSectionEntry(body) => self.look_at_body(body)?,
+            Payload::CustomSection(section) => {
+                for (name, found) in NOT_LINKED {
+                    if section.name() == name {
+                        return Err(Rejection::NotLinked {
+                            found: found.to_owned(),
+                        });
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn look_at_types(&mut self, section: &TypeSectionReader<'_>) -> Result<(), Rejection> {
+        for group in section.clone() {
+            for subtype in group.map_err(malformed)?.types() {
+                if let CompositeInnerType::Func(ty) = &subtype.composite_type.inner {
+                    for value in ty.params().iter().chain(ty.results()) {
+                        self.look_at_value(*value);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn look_at_value(&mut self, ty: ValType) {
+        if matches!(ty, ValType::Ref(RefType::EXNREF | RefType::NULLEXNREF)) {
+            self.profile = Profile::Exceptions;
+        }
+    }
+
+    fn look_at_memory(&mut self, ty: MemoryType) -> Result<(), Rejection> {
+        if ty.shared {
+            return Err(Rejection::Threads);
+        }
+        if ty.memory64 {
+            return Err(Rejection::Memory64);
+        }
+        if ty.page_size_log2.is_some() {
+            return Err(Rejection::PageSize);
+        }
+        let bytes = ty.initial.saturating_mul(PAGE_BYTES);
+        self.memory_min_bytes = self.memory_min_bytes.saturating_add(bytes);
+        if self.memory_min_bytes > limits::MEMORY_MIN_BYTES_MAX {
+            return Err(Rejection::MemoryMinimum {
+                bytes: self.memory_min_bytes,
+                max: limits::MEMORY_MIN_BYTES_MAX,
+            });
+        }
+        Ok(())
+    }
+
+    fn look_at_table(&mut self, ty: TableType) -> Result<(), Rejection> {
+        if ty.shared {
+            return Err(Rejection::Threads);
+        }
+        if ty.table64 {
+            return Err(Rejection::Memory64);
+        }
+        self.look_at_value(ValType::Ref(ty.element_type));
+        self.tables_min = self.tables_min.saturating_add(ty.initial);
+        check(
+            "the module",
+            "elements in its tables",
+            self.tables_min,
+            limits::TABLE_MIN_MAX,
+        )
+    }
+
+    fn look_at_body(&mut self, body: &FunctionBody<'_>) -> Result<(), Rejection> {
+        let bytes = body.as_bytes().len() as u64;
+        check("one function", "bytes", bytes, limits::BODY_BYTES_MAX)?;
+        let mut locals = 0_u64;
+        for local in body.get_locals_reader().map_err(malformed)? {
+            let (times, ty) = local.map_err(malformed)?;
+            locals = locals.saturating_add(u64::from(times));
+            self.look_at_value(ty);
+        }
+        check("one function", "locals", locals, limits::LOCALS_MAX)
+    }
+
+    /// Imports are read after the validator has seen them: their type indices are then known to be good.
+    fn take_imports(
+        &mut self,
+        section: ImportSectionReader<'_>,
+        validator: &Validator,
+    ) -> Result<(), Rejection> {
+        for import in section.into_imports() {
+            let import = import.map_err(malformed)?;
+            if matches!(import.ty, TypeRef::Tag(_)) {
+                self.profile = Profile::Exceptions;
+            }
+            // Compact imports may unfold to more than the section said.
+            let unfolded = self.imports.len() as u64 + 1;
+            check("the module", "imports", unfolded, limits::IMPORTS_MAX)?;
+            self.imports.push(Import {
+                module: import.module.to_owned(),
+                name: import.name.to_owned(),
+                signature: signature_of(import.ty, validator),
+            });
+        }
+        Ok(())
+    }
+
+    /// Judges the whole, once every section is known to be well-formed.
+    fn conclude(self, types: &Types) -> Result<Self, Rejection> {
+        let unknown: Vec<&Import> = self
+            .imports
+            .iter()
+            .filter(|import| !host::is_host_import(&import.module, &import.name))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(Rejection::UnknownImport {
+                named: unknown
+                    .iter()
+                    .take(IMPORTS_NAMED_MAX)
+                    .map(|it| shown(it))
+                    .collect(),
+                total: unknown.len() as u64,
+            });
+        }
+        let (kind, index) = self.entry.ok_or(Rejection::NoEntry)?;
+        let found = match kind {
+            ExternalKind::Func => function_signature(types.as_ref(), index),
+            other => kind_name(other).to_owned(),
+        };
+        if found != ENTRY_SIGNATURE {
+            return Err(Rejection::WrongEntry { found });
+        }
+        if !self.exports_memory && self.imports.iter().any(|it| host::needs_memory(&it.name)) {
+            return Err(Rejection::NoMemory);
+        }
+        Ok(self)
+    }
+}
+
+fn malformed(error: wasmparser::Error) -> Rejection {
+    Rejection::Malformed {
+        offset: error.offset() as u64,
+        message: error.message().chars().take(MESSAGE_CHARS_MAX).collect(),
+    }
+}
+
+fn count<'a, T>(what: &str, section: &SectionLimited<'a, T>, max: u64) -> Result<(), Rejection> {
+    check("the module", what, u64::from(section.count()), max)
+}
+
+/// An import's name for people: whatever bytes somebody chose, on one line, not too long.
+fn shown(import: &Import) -> String {
+    import
+        .to_string()
+        .chars()
+        .take(NAME_CHARS_MAX)
+        .flat_map(char::escape_debug)
+        .collect()
+}
+
+fn signature_of(ty: TypeRef, validator: &Validator) -> String {
+    match ty {
+        TypeRef::Func(index) | TypeRef::FuncExact(index) => match validator.types(0) {
+            Some(types) => signature(types, types.core_type_at_in_module(index)),
+            None => "function".to_owned(),
+        },
+        TypeRef::Table(_) => "table".to_owned(),
+        TypeRef::Memory(_) => "memory".to_owned(),
+        TypeRef::Global(_) => "global".to_owned(),
+        TypeRef::Tag(_) => "tag".to_owned(),
+    }
+}
+
+fn function_signature(types: TypesRef<'_>, index: u32) -> String {
+    signature(types, types.core_function_at(index))
+}
+
+fn signature(types: TypesRef<'_>, id: CoreTypeId) -> String {
+    let list = |values: &[ValType]| {
+        let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+        values.join(", ")
+    };
+    match &types[id].composite_type.inner {
+        CompositeInnerType::Func(ty) => {
+            format!("({}) -> ({})", list(ty.params()), list(ty.results()))
+        }
+        _ => "not a function type".to_owned(),
+    }
+}
+
+fn kind_name(kind: ExternalKind) -> &'static str {
+    match kind {
+        ExternalKind::Func | ExternalKind::FuncExact => "a function",
+        ExternalKind::Table => "a table",
+        ExternalKind::Memory => "a memory",
+        ExternalKind::Global => "a global",
+        ExternalKind::Tag => "a tag",
+    }
+}
