@@ -1,0 +1,93 @@
+//! What the supervisor wants done, and what the shell tells it about attempts.
+
+use serde_json::value::RawValue;
+use stint_api::id::{AttemptId, GrantId};
+use stint_api::link::{Grant, OutputFile};
+use stint_api::outcome::{Outcome, Usage};
+
+/// What the shell shall do now. Actions are performed in order; none waits for another.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Fetch and compile the module and stage the inputs; answer with `Supervisor::prepared`.
+    Prepare {
+        /// The grant, with its tasks that may yet run.
+        grant: Box<Grant>,
+    },
+    /// Run this attempt; answer with `started`, then `ended` (or only `ended`, when it cannot be started).
+    Start {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The grant narrowed to the attempt's task, with what is left of its budget. Keep
+        /// it with the attempt: `Supervisor::kept` wants it back after a restart.
+        grant: Box<Grant>,
+    },
+    /// Kill this attempt; `ended` follows with `why` as its outcome, or with the truth if it ended before.
+    Kill {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The outcome that it shall end with.
+        why: Outcome,
+    },
+    /// Move what the attempt left in `/out` to its place; answer with `published`.
+    Publish {
+        /// The attempt.
+        attempt: AttemptId,
+        /// Where to, from the plan.
+        output: String,
+    },
+    /// Nobody will ask for this attempt again: its spooled outcome and its files may go.
+    Discard {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// The grant is gone: what `Prepare` made for it may go.
+    Release {
+        /// The grant.
+        grant: GrantId,
+    },
+}
+
+/// How an attempt ended, as the keeper says.
+#[derive(Clone, Debug)]
+pub struct AttemptEnd {
+    /// Exactly one true reason.
+    pub outcome: Outcome,
+    /// What it used.
+    pub usage: Usage,
+    /// What it returned in `/out/result.json`.
+    pub result: Option<Box<RawValue>>,
+    /// What else it left in `/out`.
+    pub files: Vec<OutputFile>,
+}
+
+impl AttemptEnd {
+    /// The end of an attempt that never ran: no usage, no result, no files.
+    pub fn without_run(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            usage: Usage::default(),
+            result: None,
+            files: Vec::new(),
+        }
+    }
+}
+
+/// An attempt that the keeper runs, or whose end it spooled.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The grant, as `Action::Start` gave it.
+    pub grant: Grant,
+    /// Where it is.
+    pub state: KeptState,
+}
+
+/// Where a kept attempt is.
+#[derive(Clone, Debug)]
+pub enum KeptState {
+    /// It runs.
+    Running,
+    /// It ended.
+    Ended(AttemptEnd),
+}

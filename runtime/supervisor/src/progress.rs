@@ -1,0 +1,282 @@
+//! What follows from an end, an arrival or free room: the steps that the verbs share.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use stint_api::id::{AttemptId, GrantId, TaskIndex};
+use stint_api::link::{Ended, Report, Verdict};
+use stint_api::outcome::Outcome;
+use stint_api::quantity::Resources;
+use stint_api::tasks::TaskRange;
+use stint_api::time::{Span, Time};
+
+use crate::action::{Action, AttemptEnd};
+use crate::holding::{Holding, Next, Preparation, TaskState, Tried};
+use crate::outbox::Follow;
+use crate::restart::decide;
+use crate::supervisor::{Lease, Mode, Supervisor};
+
+impl Supervisor {
+    /// An attempt of this task is over: decides what comes next, and reports it.
+    pub(crate) fn conclude(
+        &mut self,
+        now: Time,
+        (grant, task): (&GrantId, TaskIndex),
+        end: AttemptEnd,
+        rng: &mut Rng,
+    ) {
+        let Some(holding) = self.grants.get_mut(grant) else {
+            return;
+        };
+        let Some(tried) = holding.tried.get_mut(&task) else {
+            return;
+        };
+        let verdict = match decide(&end.outcome, tried.try_number, &mut tried.left, rng) {
+            Verdict::Retry { .. } if self.mode == Mode::Draining => Verdict::Returned,
+            verdict => verdict,
+        };
+        if let Verdict::Retry { after } = verdict {
+            tried.state = match after {
+                Span::ZERO => TaskState::Waiting,
+                after => TaskState::BackingOff { until: now + after },
+            };
+            let attempt = holding.attempt_of(task);
+            let report = ended(&attempt, end, now, verdict);
+            self.outbox.push(report, Follow::Retrying(attempt));
+        } else {
+            self.settle(now, (grant, task), end, verdict);
+        }
+    }
+
+    /// The task is no longer this node's: reports its last attempt.
+    pub(crate) fn settle(
+        &mut self,
+        now: Time,
+        (grant, task): (&GrantId, TaskIndex),
+        end: AttemptEnd,
+        verdict: Verdict,
+    ) {
+        let Some(holding) = self.grants.get_mut(grant) else {
+            return;
+        };
+        let attempt = holding.attempt_of(task);
+        let lingering = holding.settle(task).map(|tried| tried.lingering);
+        let mut discard: Vec<AttemptId> = lingering
+            .unwrap_or_default()
+            .into_iter()
+            .map(|try_number| holding.attempt(task, try_number))
+            .collect();
+        discard.push(attempt.clone());
+        let follow = Follow::Settled {
+            grant: grant.clone(),
+            task,
+            discard,
+        };
+        self.outbox.push(ended(&attempt, end, now, verdict), follow);
+    }
+
+    /// Every task of the grant that does not run and was not run well goes back to the scheduler.
+    pub(crate) fn give_back(&mut self, now: Time, grant: &GrantId, why: &Outcome) {
+        let Some(holding) = self.grants.get_mut(grant) else {
+            return;
+        };
+        let unstarted = holding.unstarted();
+        for task in &unstarted {
+            holding.begin(*task);
+        }
+        let finished = holding
+            .tried
+            .iter()
+            .filter(|(_, tried)| matches!(tried.state, TaskState::Finished(_)))
+            .map(|(task, _)| *task)
+            .collect::<Vec<_>>();
+        for task in unstarted.into_iter().chain(finished) {
+            let end = AttemptEnd::without_run(why.clone());
+            self.settle(now, (grant, task), end, Verdict::Returned);
+        }
+    }
+
+    /// Stops what runs under the grant and forgets it.
+    pub(crate) fn stop(
+        &mut self,
+        now: Time,
+        grant: &GrantId,
+        why: &Outcome,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(mut holding) = self.grants.remove(grant) else {
+            return;
+        };
+        for (task, tried) in std::mem::take(&mut holding.tried) {
+            self.abandon(now, &holding, (task, tried), why, actions);
+        }
+        self.release(grant, actions);
+    }
+
+    /// Lets go of a task that was tried: what runs is killed, what ended is not published.
+    pub(crate) fn abandon(
+        &mut self,
+        now: Time,
+        holding: &Holding,
+        (task, tried): (TaskIndex, Tried),
+        why: &Outcome,
+        actions: &mut Vec<Action>,
+    ) {
+        let attempt = holding.attempt(task, tried.try_number);
+        actions.extend(tried.lingering.iter().map(|try_number| Action::Discard {
+            attempt: holding.attempt(task, *try_number),
+        }));
+        match tried.state {
+            TaskState::Running { .. } => {
+                self.stopping.insert(attempt.clone(), holding.plan.limits);
+                let why = why.clone();
+                actions.push(Action::Kill { attempt, why });
+            }
+            TaskState::Finished(mut end) => {
+                end.outcome = why.clone();
+                end.result = None;
+                let report = ended(&attempt, end, now, Verdict::Final);
+                self.outbox.push(report, Follow::Stopped(attempt));
+            }
+            // Its files are on their way out; `published` discards it.
+            TaskState::Publishing(_) => {}
+            TaskState::Waiting | TaskState::BackingOff { .. } => {}
+        }
+    }
+
+    pub(crate) fn release(&mut self, grant: &GrantId, actions: &mut Vec<Action>) {
+        self.gone.insert(grant.clone());
+        actions.push(Action::Release {
+            grant: grant.clone(),
+        });
+    }
+
+    /// Kills every attempt of a held grant.
+    pub(crate) fn kill_running(&self, why: &Outcome, actions: &mut Vec<Action>) {
+        for holding in self.grants.values() {
+            if let Some((task, tried)) = holding.running() {
+                actions.push(Action::Kill {
+                    attempt: holding.attempt(task, tried.try_number),
+                    why: why.clone(),
+                });
+            }
+        }
+    }
+
+    /// Prepares and starts whatever may be, in the order of the grants.
+    pub(crate) fn proceed(&mut self, now: Time, actions: &mut Vec<Action>) {
+        let may_act = matches!(self.lease, Lease::Until(until) if now < until);
+        if !may_act || self.mode == Mode::Draining {
+            return;
+        }
+        let mut used = self.used();
+        for holding in self.grants.values_mut() {
+            holding.wake(now);
+            match holding.next() {
+                Next::Nothing => {}
+                Next::Prepare => {
+                    holding.preparation = Preparation::Underway;
+                    let grant = holding.grant_to_prepare();
+                    actions.push(Action::Prepare { grant });
+                }
+                Next::Start(task) => {
+                    // A grant that was just stopped may still take room while it dies. An
+                    // idle node runs anything it holds: the capacity may have shrunk since.
+                    let with = used + holding.plan.limits;
+                    if with.fits_in(&self.capacity) || used == Resources::default() {
+                        used = with;
+                        let tried = holding.begin(task);
+                        let (try_number, left) = (tried.try_number, tried.left);
+                        actions.push(Action::Start {
+                            attempt: holding.attempt(task, try_number),
+                            grant: holding.grant(vec![TaskRange::one(task)], left),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// What attempts take now.
+    fn used(&self) -> Resources {
+        let running = self.grants.values().filter(|held| held.running().is_some());
+        running
+            .map(|held| held.plan.limits)
+            .chain(self.stopping.values().copied())
+            .fold(Resources::default(), |sum, part| sum + part)
+    }
+
+    /// The scheduler has a report: forgets what it made unnecessary.
+    pub(crate) fn arrived(&mut self, follow: Follow, actions: &mut Vec<Action>) {
+        match follow {
+            Follow::Nothing => {}
+            Follow::Stopped(attempt) => actions.push(Action::Discard { attempt }),
+            Follow::Retrying(attempt) => match self.tried_mut(&attempt) {
+                Some(tried) if !tried.has_started_after(attempt.try_number) => {
+                    tried.lingering.push(attempt.try_number);
+                }
+                _ => actions.push(Action::Discard { attempt }),
+            },
+            Follow::Settled {
+                grant,
+                task,
+                discard,
+            } => {
+                let discard = discard.into_iter();
+                actions.extend(discard.map(|attempt| Action::Discard { attempt }));
+                if let Some(holding) = self.grants.get_mut(&grant) {
+                    holding.close(task);
+                    if holding.is_done() {
+                        self.grants.remove(&grant);
+                        self.release(&grant, actions);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The task of this attempt, if it was tried and is not settled; whichever try is its latest.
+    pub(crate) fn tried_mut(&mut self, attempt: &AttemptId) -> Option<&mut Tried> {
+        let holding = self.grants.get_mut(&attempt.grant_id())?;
+        holding.tried.get_mut(&attempt.task)
+    }
+
+    /// The task of this attempt, if exactly this try of it is the latest.
+    pub(crate) fn latest_mut(&mut self, attempt: &AttemptId) -> Option<&mut Tried> {
+        self.tried_mut(attempt)
+            .filter(|tried| tried.try_number == attempt.try_number)
+    }
+
+    /// The task of this attempt, if this attempt runs.
+    pub(crate) fn running_mut(&mut self, attempt: &AttemptId) -> Option<&mut Tried> {
+        self.latest_mut(attempt)
+            .filter(|tried| matches!(tried.state, TaskState::Running { .. }))
+    }
+
+    /// Whether the end of this attempt is known, and its discarding arranged.
+    pub(crate) fn is_ended_here(&self, attempt: &AttemptId) -> bool {
+        let Some(holding) = self.grants.get(&attempt.grant_id()) else {
+            return false;
+        };
+        holding.is_settled(attempt.task)
+            || holding
+                .tried
+                .get(&attempt.task)
+                .is_some_and(|tried| tried.try_number >= attempt.try_number)
+    }
+}
+
+/// The report of one attempt's end.
+pub(crate) fn ended(attempt: &AttemptId, end: AttemptEnd, at: Time, verdict: Verdict) -> Report {
+    let results = end.result.map(|result| (attempt.task, result));
+    Report::Ended(Ended {
+        id: attempt.grant_id(),
+        tasks: TaskRange::one(attempt.task),
+        try_number: attempt.try_number,
+        outcome: end.outcome,
+        usage: end.usage,
+        at,
+        verdict,
+        results: results.into_iter().collect::<BTreeMap<_, _>>(),
+    })
+}
