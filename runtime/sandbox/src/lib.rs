@@ -1,1 +1,5 @@
 //! wasmtime: compile a module, run one attempt under limits.
+
+mod plan;
+
+pub use plan::{Access, Dir, Plan};

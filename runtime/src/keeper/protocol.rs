@@ -1,0 +1,179 @@
+//! What a node and its keeper say to each other, one JSON message a frame
+//! ([`crate::frame`], channel `Node`), over `keeper.sock` in the node's directory.
+//!
+//! ```text
+//! node                                keeper
+//!  │ Hello ─────────────────────────────▶│   first on every connection
+//!  │◀──────────── Running × n, Ended × m │   what it holds, in full
+//!  │◀────────────────────────────── Kept │   that was all of it
+//!  │ Lease ─────────────────────────────▶│   before the first Start, and again before it is over
+//!  │ Start ─────────────────────────────▶│   leaf, worker, plan
+//!  │◀─────────────────────────── Started │   the worker is about to run the guest
+//!  │◀───────────────────────────── Ended │   in the spool before it is said
+//!  │ Discard ───────────────────────────▶│   the node no longer needs it in the spool
+//! ```
+//!
+//! Every message is idempotent. An answer belongs to the attempt or module that
+//! it names, never to a place in the stream: several orders may be under way, and
+//! a node that reconnects is told again what it might have missed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use stint_api::id::{AttemptId, Digest};
+use stint_api::link::Grant;
+use stint_api::outcome::{Outcome, Usage};
+use stint_api::quantity::{Bytes, Resources};
+use stint_api::time::{Span, Time};
+use stint_sandbox::Plan;
+
+pub use super::clock::BootTime;
+
+/// Version of these messages: a keeper outlives its node process, so a node of
+/// another version may find it.
+pub const PROTOCOL: u32 = 1;
+
+/// What a node tells its keeper.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum ToKeeper {
+    /// First on a connection; the keeper answers with all that it holds. A newer
+    /// connection replaces an older one.
+    Hello {
+        /// [`PROTOCOL`] of the node.
+        protocol: u32,
+    },
+    /// The keeper may let slots run until then. When it passes, every slot is
+    /// killed with [`Outcome::NodeLost`] and nothing starts until the next.
+    /// Never shortens a lease that runs longer.
+    Lease {
+        /// Not after the lease that the scheduler gave, counted from when it was asked for.
+        until: BootTime,
+    },
+    /// Start an attempt. Answered by [`FromKeeper::Started`] and
+    /// [`FromKeeper::Ended`], or by `Ended` alone. For an attempt that runs or is
+    /// in the spool it changes nothing, and what is known is said again.
+    Start(Box<StartOrder>),
+    /// Kill an attempt, which then ends with `why`. Changes nothing for one
+    /// that does not run.
+    Kill {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The outcome it ends with.
+        why: Outcome,
+    },
+    /// Forget an attempt that ended: its outcome leaves the spool.
+    Discard {
+        /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Compile a module. Answered by [`FromKeeper::Compiled`]; asking again while
+    /// it is under way changes nothing.
+    Compile(CompileOrder),
+    /// Kill everything that runs; each attempt ends with `why`.
+    StopAll {
+        /// The outcome they end with.
+        why: Outcome,
+    },
+    /// End the keeper. What still runs is killed first, with
+    /// [`Outcome::Drained`]; the spool stays.
+    Exit,
+}
+
+/// An attempt to start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StartOrder {
+    /// Which attempt; names its leaf cgroup and its place in the spool.
+    pub attempt: AttemptId,
+    /// The grant it runs under, so that a node that starts anew can rebuild what it held.
+    pub grant: Grant,
+    /// What its worker runs. Every path in it is absolute and ready.
+    pub plan: Plan,
+    /// What the slot is held to: the grant's limits, unless a retry rule changed them.
+    pub limits: Resources,
+    /// Longest run, counted from [`FromKeeper::Started`].
+    pub timeout: Span,
+}
+
+/// A module to compile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompileOrder {
+    /// The module. Its bytes decide its engine profile too, so this names the work.
+    pub module: Digest,
+    /// Where its bytes are.
+    pub wasm: PathBuf,
+    /// Where the compiled artifact goes: appears whole or not at all, on the
+    /// disk for good. Its directory exists.
+    pub artifact: PathBuf,
+    /// Size of the module, which sets the budget.
+    pub module_bytes: Bytes,
+}
+
+/// What a keeper tells its node.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FromKeeper {
+    /// This attempt runs; said before [`FromKeeper::Kept`], and to a repeated [`ToKeeper::Start`].
+    Running(Box<Running>),
+    /// Everything it holds has been said.
+    Kept {
+        /// [`PROTOCOL`] of the keeper.
+        protocol: u32,
+        /// How it holds slots to their limits: `cgroup v1`, `cgroup v2` or `wasmtime only: <why>`.
+        limits: String,
+    },
+    /// The worker is up and about to run the guest.
+    Started {
+        /// The attempt.
+        attempt: AttemptId,
+        /// When, by the keeper's clock.
+        at: Time,
+    },
+    /// An attempt ended. In the spool until it is discarded, except for one
+    /// that was refused, of which nothing ever ran.
+    Ended(Box<Spooled>),
+    /// A module was compiled, or was not.
+    Compiled {
+        /// The module.
+        module: Digest,
+        /// The sha-256 of the artifact, or why there is none: `module-rejected`,
+        /// `compile-failed`, `compile-limit`, or a failure of the node.
+        result: Result<Digest, Outcome>,
+    },
+}
+
+/// An attempt that a keeper runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Running {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// From its order.
+    pub grant: Grant,
+    /// When its worker was up; absent while it is not.
+    pub started_at: Option<Time>,
+}
+
+/// An attempt that ended, as it stands in the spool: `spool/<attempt>.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spooled {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// From its order.
+    pub grant: Grant,
+    /// How it ended: what the keeper decided, else what the worker said, else
+    /// what its death shows.
+    pub outcome: Outcome,
+    /// What it used. CPU, peak memory and throttling are the leaf cgroup's
+    /// where there is one; the rest is the worker's own word.
+    pub usage: Usage,
+    /// Bytes of log beyond what is kept, both streams together.
+    pub logs_dropped: Bytes,
+    /// When its worker was up; absent when it never was.
+    pub started_at: Option<Time>,
+    /// When its worker was gone.
+    pub ended_at: Time,
+}
