@@ -2,16 +2,21 @@
 //! a commit durable.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags};
 
 use super::lock::{DirectoryLock, LockError};
 use crate::EngineError;
 
 /// Version of what the data directory holds; a new one comes with a migration.
-const FORMAT: i64 = 1;
+const FORMAT: &str = "1";
+/// The file that says it: readable without the engine, written before all else.
+const FORMAT_FILE: &str = "FORMAT";
+/// Longest text of a format that an error repeats.
+const FORMAT_CHARS_MAX: usize = 20;
 /// The database's file name within the data directory.
 const FILE: &str = "records.sqlite";
 /// How long to wait for an operator's shell that reads or checkpoints the file.
@@ -41,7 +46,7 @@ pub enum OpenError {
         /// The directory.
         directory: PathBuf,
         /// Its format.
-        found: i64,
+        found: String,
     },
     /// The file is there but is not our database.
     #[error(
@@ -73,19 +78,44 @@ pub(super) fn open(directory: &Path) -> Result<(DirectoryLock, Connection), Open
     std::fs::create_dir_all(directory).map_err(in_directory)?;
     let lock = DirectoryLock::take(directory)?;
     let path = directory.join(FILE);
-    let mut connection = connect(&path).map_err(|error| engine_error(&path, error))?;
-    let found = format_of(&mut connection).map_err(|error| engine_error(&path, error))?;
+    let found = format_of(directory).map_err(in_directory)?;
     if found != FORMAT {
         return Err(OpenError::OtherVersion {
             directory: directory.to_owned(),
             found,
         });
     }
+    let mut connection = connect(&path).map_err(|error| engine_error(&path, error))?;
+    make_tables(&mut connection).map_err(|error| engine_error(&path, error))?;
     // The names of the files must survive a power cut as well as what is in them.
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(in_directory)?;
+    sync(directory).map_err(in_directory)?;
     Ok((lock, connection))
+}
+
+fn sync(directory: &Path) -> std::io::Result<()> {
+    File::open(directory)?.sync_all()
+}
+
+/// The format of the directory; one without a store becomes ours.
+fn format_of(directory: &Path) -> std::io::Result<String> {
+    let path = directory.join(FORMAT_FILE);
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            Ok(text.trim().chars().take(FORMAT_CHARS_MAX).collect())
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if directory.join(FILE).exists() {
+                return Ok("none".to_owned());
+            }
+            let mut file = File::create_new(&path)?;
+            writeln!(file, "{FORMAT}")?;
+            file.sync_all()?;
+            sync(directory)?;
+            Ok(FORMAT.to_owned())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
@@ -100,8 +130,8 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(connection)
 }
 
-/// The format of the file; an empty file becomes one of ours.
-fn format_of(connection: &mut Connection) -> Result<i64, rusqlite::Error> {
+/// Makes the tables of an empty file, and checks those of another.
+fn make_tables(connection: &mut Connection) -> Result<(), rusqlite::Error> {
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if tables == 0 {
@@ -113,18 +143,11 @@ fn format_of(connection: &mut Connection) -> Result<i64, rusqlite::Error> {
              ) STRICT;
              INSERT INTO meta (name, value) VALUES ('term', 0);",
         )?;
-        transaction.execute(
-            "INSERT INTO meta (name, value) VALUES ('format', ?1)",
-            [FORMAT],
-        )?;
         transaction.commit()?;
     }
-    let format = connection
-        .query_row("SELECT value FROM meta WHERE name = 'format'", [], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    Ok(format.unwrap_or(0))
+    connection.prepare("SELECT value FROM meta")?;
+    connection.prepare("SELECT key, value, checksum FROM records")?;
+    Ok(())
 }
 
 fn engine_error(path: &Path, error: rusqlite::Error) -> OpenError {
