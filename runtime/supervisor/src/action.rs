@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use stint_api::id::{AttemptId, GrantId};
 use stint_api::link::{Grant, OutputFile};
 use stint_api::outcome::{Outcome, Usage};
+use stint_api::time::Time;
 
 /// What the shell shall do now. Actions are performed in order; none waits for another.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,8 @@ pub enum Action {
 pub struct AttemptEnd {
     /// Exactly one true reason.
     pub outcome: Outcome,
+    /// When, by the node's clock.
+    pub at: Time,
     /// What it used.
     pub usage: Usage,
     /// What it returned in `/out/result.json`.
@@ -62,9 +65,10 @@ pub struct AttemptEnd {
 
 impl AttemptEnd {
     /// The end of an attempt that never ran: no usage, no result, no files.
-    pub fn without_run(outcome: Outcome) -> Self {
+    pub fn without_run(outcome: Outcome, at: Time) -> Self {
         Self {
             outcome,
+            at,
             usage: Usage::default(),
             result: None,
             files: Vec::new(),
@@ -87,7 +91,10 @@ pub struct Kept {
 #[derive(Clone, Debug)]
 pub enum KeptState {
     /// It runs.
-    Running,
+    Running {
+        /// When the guest started; absent while it has not.
+        started_at: Option<Time>,
+    },
     /// It ended.
     Ended(AttemptEnd),
 }

@@ -43,7 +43,7 @@ impl Supervisor {
         for attempt in self.confirmed() {
             if !present.contains(&attempt) {
                 let lost = Outcome::WorkerLost { signal: SIGKILL };
-                actions.extend(self.ended(now, &attempt, AttemptEnd::without_run(lost)));
+                actions.extend(self.ended(now, &attempt, AttemptEnd::without_run(lost, now)));
             }
         }
         self.proceed(now, &mut actions);
@@ -63,15 +63,17 @@ impl Supervisor {
         } = kept;
         let known = self.running_mut(&attempt).is_some() || self.stopping.contains_key(&attempt);
         match state {
-            KeptState::Running if known => {
+            KeptState::Running { .. } if known => {
                 if let Some(tried) = self.running_mut(&attempt) {
-                    tried.state = TaskState::Running { started: true };
+                    tried.state = TaskState::Running { confirmed: true };
                 }
             }
-            KeptState::Running => {
+            KeptState::Running { started_at } => {
                 let limits = grant.plan.limits;
                 if is_latest && self.take_over(&attempt, grant) {
-                    actions.extend(self.started(now, &attempt));
+                    if let Some(at) = started_at {
+                        actions.extend(self.started(at, &attempt));
+                    }
                 } else {
                     self.stopping.insert(attempt.clone(), limits);
                     let why = Outcome::NodeLost;
@@ -86,7 +88,7 @@ impl Supervisor {
                     actions.push(Action::Discard { attempt });
                 } else {
                     let verdict = Verdict::Retry { after: Span::ZERO };
-                    let report = ended(&attempt, end, now, verdict);
+                    let report = ended(&attempt, end, verdict);
                     self.outbox.push(report, Follow::Retrying(attempt));
                 }
             }
@@ -117,8 +119,8 @@ impl Supervisor {
     fn confirmed(&self) -> Vec<AttemptId> {
         let held = self.grants.values().filter_map(|holding| {
             let (task, tried) = holding.running()?;
-            let started = matches!(tried.state, TaskState::Running { started: true });
-            started.then(|| holding.attempt(task, tried.try_number))
+            let confirmed = matches!(tried.state, TaskState::Running { confirmed: true });
+            confirmed.then(|| holding.attempt(task, tried.try_number))
         });
         held.chain(self.stopping.keys().cloned()).collect()
     }

@@ -54,8 +54,8 @@ pub(crate) enum TaskState {
         until: Time,
     },
     Running {
-        /// Whether the keeper has said so.
-        started: bool,
+        /// Whether the keeper has said that it has it.
+        confirmed: bool,
     },
     Finished(AttemptEnd),
     Publishing(AttemptEnd),
@@ -69,7 +69,7 @@ impl Tried {
                 self.state,
                 TaskState::Waiting
                     | TaskState::BackingOff { .. }
-                    | TaskState::Running { started: false }
+                    | TaskState::Running { confirmed: false }
             )
     }
 }
@@ -176,7 +176,7 @@ impl Holding {
 
     /// Begins the next try of a task: fresh, or waiting.
     pub(crate) fn begin(&mut self, task: TaskIndex) -> &mut Tried {
-        let started = TaskState::Running { started: false };
+        let started = TaskState::Running { confirmed: false };
         let budget = self.budget;
         self.fresh.remove(&task);
         let tried = self.tried.entry(task).or_insert(Tried {
@@ -207,7 +207,7 @@ impl Holding {
         }
         known.try_number = try_number;
         known.left = left;
-        known.state = TaskState::Running { started: true };
+        known.state = TaskState::Running { confirmed: true };
         true
     }
 

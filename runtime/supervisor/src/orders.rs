@@ -45,7 +45,7 @@ impl Supervisor {
                     }
                 }
                 Order::Stop { id, why } => {
-                    self.stop(now, &id, &why, &mut actions);
+                    self.stop(&id, &why, &mut actions);
                     // The order to run it may still be on its way.
                     self.gone.insert(id);
                 }
@@ -67,8 +67,8 @@ impl Supervisor {
             .collect();
         for id in self.grants.keys().cloned().collect::<Vec<_>>() {
             match wanted.remove(&id) {
-                None => self.stop(now, &id, &Outcome::NodeLost, actions),
-                Some(grant) => self.narrow(now, grant, actions),
+                None => self.stop(&id, &Outcome::NodeLost, actions),
+                Some(grant) => self.narrow(grant, actions),
             }
         }
         for grant in wanted.into_values() {
@@ -76,12 +76,12 @@ impl Supervisor {
         }
     }
 
-    fn narrow(&mut self, now: Time, grant: Grant, actions: &mut Vec<Action>) {
+    fn narrow(&mut self, grant: Grant, actions: &mut Vec<Action>) {
         let Some(mut holding) = self.grants.remove(&grant.id) else {
             return;
         };
         for dropped in holding.narrow(&grant.tasks) {
-            self.abandon(now, &holding, dropped, &Outcome::NodeLost, actions);
+            self.abandon(&holding, dropped, &Outcome::NodeLost, actions);
         }
         holding.widen(&grant.tasks);
         if holding.is_done() {

@@ -41,17 +41,16 @@ impl Supervisor {
                 after => TaskState::BackingOff { until: now + after },
             };
             let attempt = holding.attempt_of(task);
-            let report = ended(&attempt, end, now, verdict);
+            let report = ended(&attempt, end, verdict);
             self.outbox.push(report, Follow::Retrying(attempt));
         } else {
-            self.settle(now, (grant, task), end, verdict);
+            self.settle((grant, task), end, verdict);
         }
     }
 
     /// The task is no longer this node's: reports its last attempt.
     pub(crate) fn settle(
         &mut self,
-        now: Time,
         (grant, task): (&GrantId, TaskIndex),
         end: AttemptEnd,
         verdict: Verdict,
@@ -72,7 +71,7 @@ impl Supervisor {
             task,
             discard,
         };
-        self.outbox.push(ended(&attempt, end, now, verdict), follow);
+        self.outbox.push(ended(&attempt, end, verdict), follow);
     }
 
     /// Every task of the grant that does not run and was not run well goes back to the scheduler.
@@ -91,24 +90,18 @@ impl Supervisor {
             .map(|(task, _)| *task)
             .collect::<Vec<_>>();
         for task in unstarted.into_iter().chain(finished) {
-            let end = AttemptEnd::without_run(why.clone());
-            self.settle(now, (grant, task), end, Verdict::Returned);
+            let end = AttemptEnd::without_run(why.clone(), now);
+            self.settle((grant, task), end, Verdict::Returned);
         }
     }
 
     /// Stops what runs under the grant and forgets it.
-    pub(crate) fn stop(
-        &mut self,
-        now: Time,
-        grant: &GrantId,
-        why: &Outcome,
-        actions: &mut Vec<Action>,
-    ) {
+    pub(crate) fn stop(&mut self, grant: &GrantId, why: &Outcome, actions: &mut Vec<Action>) {
         let Some(mut holding) = self.grants.remove(grant) else {
             return;
         };
         for (task, tried) in std::mem::take(&mut holding.tried) {
-            self.abandon(now, &holding, (task, tried), why, actions);
+            self.abandon(&holding, (task, tried), why, actions);
         }
         self.release(grant, actions);
     }
@@ -116,7 +109,6 @@ impl Supervisor {
     /// Lets go of a task that was tried: what runs is killed, what ended is not published.
     pub(crate) fn abandon(
         &mut self,
-        now: Time,
         holding: &Holding,
         (task, tried): (TaskIndex, Tried),
         why: &Outcome,
@@ -135,7 +127,7 @@ impl Supervisor {
             TaskState::Finished(mut end) => {
                 end.outcome = why.clone();
                 end.result = None;
-                let report = ended(&attempt, end, now, Verdict::Final);
+                let report = ended(&attempt, end, Verdict::Final);
                 self.outbox.push(report, Follow::Stopped(attempt));
             }
             // Its files are on their way out; `published` discards it.
@@ -267,7 +259,7 @@ impl Supervisor {
 }
 
 /// The report of one attempt's end.
-pub(crate) fn ended(attempt: &AttemptId, end: AttemptEnd, at: Time, verdict: Verdict) -> Report {
+pub(crate) fn ended(attempt: &AttemptId, end: AttemptEnd, verdict: Verdict) -> Report {
     let results = end.result.map(|result| (attempt.task, result));
     Report::Ended(Ended {
         id: attempt.grant_id(),
@@ -275,7 +267,7 @@ pub(crate) fn ended(attempt: &AttemptId, end: AttemptEnd, at: Time, verdict: Ver
         try_number: attempt.try_number,
         outcome: end.outcome,
         usage: end.usage,
-        at,
+        at: end.at,
         verdict,
         results: results.into_iter().collect::<BTreeMap<_, _>>(),
     })

@@ -86,11 +86,11 @@ impl Supervisor {
 
     /// The scheduler answered a hello. Grants of another cluster are stopped and
     /// forgotten with everything unsaid about them. Say [`renewed`](Self::renewed) too.
-    pub fn welcomed(&mut self, now: Time, welcome: &Welcome) -> Vec<Action> {
+    pub fn welcomed(&mut self, welcome: &Welcome) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.cluster.is_some_and(|ours| ours != welcome.cluster) {
             for id in self.grants.keys().cloned().collect::<Vec<_>>() {
-                self.stop(now, &id, &Outcome::NodeLost, &mut actions);
+                self.stop(&id, &Outcome::NodeLost, &mut actions);
             }
             self.outbox.clear();
         }
@@ -142,7 +142,7 @@ impl Supervisor {
                             break;
                         };
                         holding.begin(task);
-                        let end = AttemptEnd::without_run(outcome.clone());
+                        let end = AttemptEnd::without_run(outcome.clone(), now);
                         self.conclude(now, (grant, task), end, &mut draw.clone());
                     }
                 }
@@ -152,12 +152,12 @@ impl Supervisor {
         actions
     }
 
-    /// The keeper runs the attempt.
-    pub fn started(&mut self, now: Time, attempt: &AttemptId) -> Vec<Action> {
+    /// The guest of the attempt started, at `at`.
+    pub fn started(&mut self, at: Time, attempt: &AttemptId) -> Vec<Action> {
         let Some(tried) = self.running_mut(attempt) else {
             return Vec::new();
         };
-        tried.state = TaskState::Running { started: true };
+        tried.state = TaskState::Running { confirmed: true };
         let discard = std::mem::take(&mut tried.lingering)
             .into_iter()
             .map(|try_number| Action::Discard {
@@ -168,7 +168,7 @@ impl Supervisor {
             })
             .collect();
         let attempt = attempt.clone();
-        let report = Report::Started { attempt, at: now };
+        let report = Report::Started { attempt, at };
         self.outbox.push(report, Follow::Nothing);
         discard
     }
@@ -177,7 +177,7 @@ impl Supervisor {
     pub fn ended(&mut self, now: Time, attempt: &AttemptId, end: AttemptEnd) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.stopping.remove(attempt).is_some() {
-            let report = ended(attempt, end, now, Verdict::Final);
+            let report = ended(attempt, end, Verdict::Final);
             self.outbox.push(report, Follow::Stopped(attempt.clone()));
         } else if self.running_mut(attempt).is_some() {
             let grant = attempt.grant_id();
@@ -219,6 +219,7 @@ impl Supervisor {
             let mut end = end.clone();
             if let Err(outcome) = result {
                 end.outcome = outcome;
+                end.at = now;
                 end.result = None;
             }
             let mut rng = self.rng.fork();
