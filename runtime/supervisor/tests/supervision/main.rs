@@ -1,6 +1,11 @@
 //! The supervisor as its shell sees it: orders and events in, actions and
 //! reports out, on a clock that the test turns.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says where"
+)]
+
 mod adopting;
 mod ordering;
 mod reporting;
