@@ -4,7 +4,7 @@
 //! generation; `GET /v1/link/orders?node=…&generation=…` streams one [`Orders`]
 //! per line and stays open; `POST /v1/link/reports` ([`Reports`] →
 //! [`ReportsAnswer`]) carries what happened and renews the lease, even when
-//! empty. Everything is idempotent: a node repeats a batch until it is
+//! empty; `GET /v1/link/modules/{digest}` gives a module's bytes. Everything is idempotent: a node repeats a batch until it is
 //! answered, and after a reconnect both sides say in full what they hold.
 
 use std::collections::BTreeMap;

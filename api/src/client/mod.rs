@@ -7,6 +7,7 @@
 
 mod error;
 mod follow;
+mod link;
 mod patience;
 mod sse;
 mod upload;
@@ -23,6 +24,7 @@ use crate::problem::Problem;
 
 pub use error::Error;
 pub use follow::{Events, Follow, LogBytes, LogChoice, Logs, Results};
+pub use link::{ModuleBytes, OrdersStream};
 pub use patience::{Patience, SILENCE_MAX};
 
 /// Longest wait for a connection.
