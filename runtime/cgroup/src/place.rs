@@ -134,6 +134,17 @@ impl Place {
     }
 }
 
+impl Place {
+    /// Makes the v2 group `path` without handing it any controller. A group that
+    /// holds processes must not be asked to: it would take those that also work on
+    /// threads, and its children could then hold no process at all.
+    pub(crate) fn make_bare(&self, path: &str) -> io::Result<()> {
+        Cgroup::load_with_specified_controllers(Box::new(self.clone()), path, Vec::new())
+            .create()
+            .map_err(cause)
+    }
+}
+
 impl Hierarchy for Place {
     fn subsystems(&self) -> Vec<Subsystem> {
         let v2 = self.version == Version::V2;

@@ -26,7 +26,8 @@ pub struct Usage {
     pub peak_memory_bytes: u64,
     /// Time in nanoseconds for which processes stood still because the CPU quota was used up.
     pub throttled_nanos: u64,
-    /// Processes that the kernel killed because the group was out of memory. On v1 since kernel 4.13.
+    /// Kills by the kernel because the group was out of memory; on v1 since kernel 4.13.
+    /// Ask whether it is zero: killing a whole v2 group counts its first victim twice.
     pub oom_kills: u64,
 }
 

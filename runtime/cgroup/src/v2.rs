@@ -85,7 +85,8 @@ pub(crate) fn vacate(base: &Path) -> Result<(), DelegateError> {
         if inside.is_empty() {
             return Ok(());
         }
-        let supervisor = place.make(SUPERVISOR).map_err(failed)?;
+        place.make_bare(SUPERVISOR).map_err(failed)?;
+        let supervisor = place.group(SUPERVISOR);
         for process in inside {
             move_into(&supervisor, process).map_err(failed)?;
         }

@@ -135,7 +135,7 @@ fn who_takes_too_much_memory_is_killed_and_it_is_told() {
         Some(9)
     );
     eventually("the kill is counted", || {
-        leaf.usage().unwrap().oom_kills == 1
+        leaf.usage().unwrap().oom_kills >= 1
     });
     let peak = leaf.usage().unwrap().peak_memory_bytes;
     assert!((8 << 20..=16 << 20).contains(&peak), "peak of {peak} bytes");
