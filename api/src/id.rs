@@ -156,6 +156,18 @@ pub struct GrantId {
     pub grant: GrantNumber,
 }
 
+impl GrantId {
+    /// The attempt `try_number` of `task` under this grant.
+    pub fn attempt(&self, task: TaskIndex, try_number: u32) -> AttemptId {
+        AttemptId {
+            job: self.job.clone(),
+            task,
+            grant: self.grant,
+            try_number,
+        }
+    }
+}
+
 impl fmt::Display for GrantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.g{}", self.job, self.grant.0)
