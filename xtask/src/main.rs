@@ -1,2 +1,47 @@
-//! Steps that need logic: demo, test, bench, guests.
-fn main() {}
+//! Steps that need logic, one file a verb. Everything else is a plain cargo command.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what these steps do is to tell a person how they go"
+)]
+
+mod guests;
+mod vm;
+
+mod command;
+mod layout;
+
+use std::process::ExitCode;
+
+use layout::Layout;
+
+const USAGE: &str = "\
+usage: cargo xtask VERB
+
+  test-v2  what must hold on cgroups v2, in a virtual machine (part of test)
+  guests   get a WebAssembly target and build the example programs
+
+  --debian, after guests or demo: build guests with Debian's packages though rustup could";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let layout = Layout::of_this_checkout();
+    let done = match words.as_slice() {
+        ["guests", rest @ ..] => {
+            guests::Toolchain::asked(rest).and_then(|toolchain| guests::guests(&layout, toolchain))
+        }
+        ["test-v2"] => vm::run(&layout),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
