@@ -1,1 +1,60 @@
-//! Heart of the scheduler: every decision about the cluster.
+//! Heart of the scheduler: every decision about the cluster, and no I/O.
+//!
+//! [`Cluster`] is a synchronous state machine. Each verb takes the time and
+//! what happened and returns [`Effects`]: records to commit, orders to nodes,
+//! events to tell. The driver commits the changes *in their order*, and only
+//! then releases the answer, the orders and the events; whatever it could not
+//! commit it must not tell, and the heart must then be thrown away and
+//! restored, because it already believes it.
+//!
+//! | verb | file |
+//! |---|---|
+//! | `restore` | `restore.rs` |
+//! | `submit`, `module_pushed` | `submit.rs` |
+//! | `cancel` | `cancel.rs` |
+//! | `hello`, `full` | `hello.rs` |
+//! | `report` | `report.rs`, which asks `verdict.rs` what an outcome costs |
+//! | `tick`, `next_wake` | `lease.rs` |
+//! | placement, after any of them | `placement.rs` picks, `place.rs` grants |
+//! | views | `view.rs`, `task_runs.rs`, `waiting.rs` |
+//!
+//! Durable are job, chunk, page, node, module, namespace and meta records
+//! (`record.rs`); a pending or finished task is one bit of a chunk, nothing more.
+
+mod bitmap;
+mod cancel;
+mod chunk;
+mod cluster;
+mod draft;
+mod effects;
+mod ending;
+mod grants;
+mod hello;
+mod job;
+mod key;
+mod lease;
+mod node;
+mod page;
+mod place;
+mod placement;
+mod record;
+mod report;
+mod restore;
+mod seal;
+mod submit;
+mod task_runs;
+mod verdict;
+mod view;
+mod waiting;
+
+pub use cancel::CancelError;
+pub use cluster::{Cluster, Config};
+pub use effects::{Change, Effects};
+pub use hello::HelloError;
+pub use key::{ParseKeyError, RecordKey};
+pub use page::{History, PageIndex};
+pub use record::RecordError;
+pub use report::StaleGeneration;
+pub use restore::RestoreError;
+pub use submit::{IdempotencyKey, Submission, SubmitError, TooManyModules};
+pub use view::{JobsError, JobsQuery};

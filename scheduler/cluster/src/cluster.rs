@@ -1,0 +1,104 @@
+//! What the scheduler knows, and how time reaches it. The verbs are in the
+//! files beside this one, each an `impl Cluster`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use stint_api::id::{ClusterId, Digest, JobId, Namespace, NodeId};
+use stint_api::time::{Span, Time};
+use stint_api::view::ModuleView;
+
+use crate::draft::Draft;
+use crate::job::{Job, Place};
+use crate::node::Node;
+use crate::record::NamespaceRecord;
+
+/// What an operator decides about a cluster.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How long a node may act without hearing from the scheduler, counted
+    /// from when it *sent* what was answered.
+    pub lease: Span,
+    /// How much longer the scheduler waits before it gives the work away: the
+    /// drift of two clocks over a lease, and the time that killing takes.
+    pub grace: Span,
+}
+
+impl Config {
+    /// Most bytes of one record: below the MiB that a store takes at once.
+    pub const RECORD_BYTES_MAX: usize = 1_000_000;
+}
+
+impl Default for Config {
+    /// A lease of 2 s with 250 ms grace.
+    fn default() -> Self {
+        Self {
+            lease: Span::from_secs(2),
+            grace: Span::from_millis(250),
+        }
+    }
+}
+
+/// The heart of the scheduler.
+#[derive(Debug)]
+pub struct Cluster {
+    pub(crate) config: Config,
+    pub(crate) id: ClusterId,
+    pub(crate) namespaces: BTreeMap<Namespace, NamespaceRecord>,
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) nodes: BTreeMap<NodeId, Node>,
+    pub(crate) modules: BTreeMap<(Namespace, Digest), ModuleView>,
+    /// Jobs by submission, for listing; derived from `jobs`.
+    pub(crate) by_time: BTreeSet<(Time, JobId)>,
+    /// Which job a key made; derived from `jobs`.
+    pub(crate) by_key: BTreeMap<(Namespace, String), JobId>,
+    /// Open jobs with pending tasks; derived from `jobs` when one is touched.
+    pub(crate) queue: BTreeSet<Place>,
+    /// Number of the next event.
+    pub(crate) next_event: u64,
+    /// When the last verb was called.
+    pub(crate) called_at: Time,
+}
+
+impl Cluster {
+    /// A cluster that knows nothing yet.
+    pub(crate) fn empty(config: Config, id: ClusterId, now: Time) -> Self {
+        Self {
+            config,
+            id,
+            namespaces: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            by_time: BTreeSet::new(),
+            by_key: BTreeMap::new(),
+            queue: BTreeSet::new(),
+            // Microseconds outrun events, so numbers grow over restarts too,
+            // and stay exact in the doubles of a browser.
+            next_event: now.as_nanos() / 1_000,
+            called_at: now,
+        }
+    }
+
+    /// Which cluster this is.
+    pub fn id(&self) -> ClusterId {
+        self.id
+    }
+
+    /// What it was made with.
+    pub fn config(&self) -> Config {
+        self.config
+    }
+
+    /// Every verb begins here. When nobody called for half a lease it was the
+    /// scheduler that was away (paused, or stuck on its disk), with the nodes'
+    /// reports unread: silence of that time is held against no node.
+    pub(crate) fn begin(&mut self, now: Time) -> Draft {
+        if now.since(self.called_at) > self.config.lease.div(2) {
+            for node in self.nodes.values_mut() {
+                node.heard_at = node.heard_at.max(now);
+            }
+        }
+        self.called_at = self.called_at.max(now);
+        Draft::new(now)
+    }
+}

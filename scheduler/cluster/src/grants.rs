@@ -1,0 +1,137 @@
+//! A grant: tasks of one chunk that one slot of one node holds.
+//!
+//! ```text
+//!            place: durable, then ordered
+//!  (nothing) ----------------------------> outstanding --- last task final or returned --> (nothing)
+//!                                            |   ^  |
+//!                        a task leaves it    +---+  +--- node lost, job over, not held any more --> (nothing)
+//! ```
+//!
+//! A grant that is gone is never named again: its number is not reused, so
+//! whatever is still said under it changes nothing. That is the whole fence.
+//!
+//! **A task commits once.** While a grant is outstanding, at most one attempt
+//! of a task is granted commit under it, and another only after that one was
+//! reported ended. When the grant is lost, so is the commit: the task runs
+//! again under another grant and may be granted commit there. A node publishes
+//! only while its lease runs, and the lease ends on the node before it ends
+//! here; publication replaces the task's directory whole, by one rename. So a
+//! task is counted done once, and its outputs are those of one successful
+//! attempt, never a mixture.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use stint_api::id::{NodeId, TaskIndex};
+use stint_api::link::RetryBudget;
+use stint_api::time::Span;
+
+use crate::bitmap;
+
+/// Wait before a node's first retry: short enough to hide a stumble.
+const BACKOFF: Span = Span::from_millis(100);
+/// Longest wait between tries: a person who looks still sees progress.
+const BACKOFF_MAX: Span = Span::from_secs(30);
+/// Lost workers and failed starts that make a task poison.
+pub(crate) const LOSSES_MAX: u32 = 3;
+
+/// What a node holds of one job: part of the chunk's record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Grant {
+    /// Who holds it.
+    pub(crate) node: NodeId,
+    /// Its unfinished tasks; never empty.
+    #[serde(with = "task_text")]
+    pub(crate) tasks: BTreeSet<TaskIndex>,
+    /// Retries that the node may spend on each task; as issued.
+    pub(crate) retries: u32,
+    /// Losses that the node may spend on each task; as issued.
+    pub(crate) losses: u32,
+    /// The attempt that the node said runs now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) running: Option<Running>,
+    /// Attempts that were granted commit and have not ended: their try numbers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) publishing: BTreeMap<TaskIndex, u32>,
+}
+
+/// One attempt of a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Running {
+    pub(crate) task: TaskIndex,
+    pub(crate) try_number: u32,
+}
+
+impl Grant {
+    /// What the node may spend on each task.
+    pub(crate) fn budget(&self) -> RetryBudget {
+        RetryBudget {
+            retries: self.retries,
+            losses: self.losses,
+            backoff: BACKOFF,
+            backoff_max: BACKOFF_MAX,
+        }
+    }
+
+    /// Forgets that this try runs or publishes; it ended.
+    pub(crate) fn ended(&mut self, task: TaskIndex, try_number: u32) {
+        let this = Running { task, try_number };
+        if self.running == Some(this) {
+            self.running = None;
+        }
+        if self.publishing.get(&task) == Some(&try_number) {
+            self.publishing.remove(&task);
+        }
+    }
+
+    /// Takes a task out of the grant.
+    pub(crate) fn narrow(&mut self, task: TaskIndex) {
+        self.tasks.remove(&task);
+        self.publishing.remove(&task);
+        if self.running.is_some_and(|running| running.task == task) {
+            self.running = None;
+        }
+    }
+}
+
+/// What a task has been through; kept only while it is unfinished and something went wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Trouble {
+    /// Failures of its own, over all grants.
+    pub(crate) spent: u32,
+    /// Lost workers and failed starts, over all grants.
+    pub(crate) losses: u32,
+    /// Tries that ended under the grant that holds it now.
+    pub(crate) tries: u32,
+    /// Where the cluster failed it last; another node is preferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) avoid: Option<NodeId>,
+}
+
+/// A grant's tasks as runs, so that the record stays short and readable.
+mod task_text {
+    use super::{BTreeSet, TaskIndex, bitmap};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        tasks: &BTreeSet<TaskIndex>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&bitmap::text(tasks.iter().copied()))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeSet<TaskIndex>, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let runs = bitmap::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("not runs of task indices"))?;
+        let most = u64::from(bitmap::CHUNK_TASKS);
+        let tasks: u64 = runs.iter().map(|(a, b)| u64::from(b - a) + 1).sum();
+        if tasks > most {
+            return Err(serde::de::Error::custom("more tasks than a chunk has"));
+        }
+        Ok(runs.into_iter().flat_map(|(a, b)| a..=b).collect())
+    }
+}

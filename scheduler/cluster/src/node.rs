@@ -1,0 +1,133 @@
+//! A node as the scheduler knows it: what it is, what it holds, when it was heard.
+//!
+//! ```text
+//!           hello                silent past its lease, or another incarnation says hello
+//!  (none) ---------> ready ------------------------------------------------------> lost
+//!                    ^   \ reports, hello: heard again                             |
+//!                    |   +--> ready                                                |
+//!                    +--------------------- hello: a new generation ---------------+
+//! ```
+//!
+//! A lost node holds nothing; what it says under its old generation is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use stint_api::id::{Digest, Generation, GrantId, Incarnation, NodeId};
+use stint_api::link::Hello;
+use stint_api::quantity::Resources;
+use stint_api::time::Time;
+use stint_api::view::{NodeState, NodeView};
+
+/// Compiled modules remembered per node; a preference, so forgetting costs little.
+const COMPILED_MAX: usize = 4096;
+
+/// What is durable about a node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct NodeRecord {
+    pub(crate) incarnation: Incarnation,
+    /// Of its last welcome.
+    pub(crate) generation: Generation,
+    pub(crate) state: NodeState,
+    pub(crate) capacity: Resources,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) limits: String,
+    pub(crate) version: String,
+    /// When it was welcomed or lost; between, hearing it is not recorded.
+    pub(crate) heard_at: Time,
+}
+
+/// A node in memory.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) record: NodeRecord,
+    /// Its lease counts from here.
+    pub(crate) heard_at: Time,
+    /// Slots that its grants take.
+    slots: BTreeMap<GrantId, Resources>,
+    taken: Resources,
+    compiled: BTreeSet<Digest>,
+}
+
+impl Node {
+    pub(crate) fn new(record: NodeRecord, now: Time) -> Self {
+        Self {
+            record,
+            heard_at: now,
+            slots: BTreeMap::new(),
+            taken: Resources::default(),
+            compiled: BTreeSet::new(),
+        }
+    }
+
+    /// What is recorded of a node that says hello.
+    pub(crate) fn record_of(hello: &Hello, generation: Generation, now: Time) -> NodeRecord {
+        NodeRecord {
+            incarnation: hello.incarnation,
+            generation,
+            state: NodeState::Ready,
+            capacity: hello.capacity,
+            labels: hello.labels.clone(),
+            limits: hello.limits.clone(),
+            version: hello.version.clone(),
+            heard_at: now,
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.record.state == NodeState::Ready
+    }
+
+    /// Its slots' share of the machine that no grant takes.
+    pub(crate) fn free(&self) -> Resources {
+        self.record.capacity - self.taken
+    }
+
+    /// The grants it holds.
+    pub(crate) fn grants(&self) -> impl Iterator<Item = &GrantId> {
+        self.slots.keys()
+    }
+
+    /// A grant takes a slot.
+    pub(crate) fn take(&mut self, grant: GrantId, share: Resources) {
+        if self.slots.insert(grant, share).is_none() {
+            self.taken = self.taken + share;
+        }
+    }
+
+    /// A grant gives its slot back.
+    pub(crate) fn give_back(&mut self, grant: &GrantId) {
+        if let Some(share) = self.slots.remove(grant) {
+            self.taken = self.taken - share;
+        }
+    }
+
+    pub(crate) fn has_compiled(&self, module: &Digest) -> bool {
+        self.compiled.contains(module)
+    }
+
+    pub(crate) fn learn_compiled(&mut self, module: Digest) {
+        if self.compiled.len() < COMPILED_MAX {
+            self.compiled.insert(module);
+        }
+    }
+
+    /// Another machine bears the name now: what the old one kept is gone.
+    pub(crate) fn forget_compiled(&mut self) {
+        self.compiled.clear();
+    }
+
+    pub(crate) fn view(&self, id: &NodeId) -> NodeView {
+        NodeView {
+            id: id.clone(),
+            state: self.record.state,
+            capacity: self.record.capacity,
+            free: self.free(),
+            grants: u32::try_from(self.slots.len()).unwrap_or(u32::MAX),
+            labels: self.record.labels.clone(),
+            limits: self.record.limits.clone(),
+            version: self.record.version.clone(),
+            heard_at: self.heard_at,
+        }
+    }
+}

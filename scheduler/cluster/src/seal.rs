@@ -1,0 +1,96 @@
+//! Turns a draft into effects: ends what is over, places what waits, and
+//! writes each touched record once, in an order of which any prefix is sound:
+//! a page before the chunk that counts it, a chunk before the job that sums it up.
+
+use stint_api::link::Orders;
+use stint_api::view::Event;
+
+use crate::cluster::Cluster;
+use crate::draft::Draft;
+use crate::effects::{Change, Effects};
+use crate::key::RecordKey;
+use crate::record::{MetaRecord, to_bytes};
+
+impl Cluster {
+    /// Every verb ends here.
+    pub(crate) fn seal(&mut self, mut draft: Draft) -> Effects {
+        self.settle(&mut draft);
+        if draft.place {
+            self.place(&mut draft);
+            self.settle(&mut draft);
+        }
+        let mut changes = Vec::new();
+        self.write_shared(&draft, &mut changes);
+        self.write_jobs(&mut draft, &mut changes);
+        let orders = draft.orders.into_iter().filter_map(|(node, orders)| {
+            let generation = self.nodes.get(&node)?.record.generation;
+            Some((node, Orders { generation, orders }))
+        });
+        let orders = orders.collect();
+        let mut events = Vec::with_capacity(draft.events.len());
+        for (job, what) in draft.events {
+            events.push(Event {
+                seq: self.next_event,
+                at: draft.now,
+                job,
+                what,
+            });
+            self.next_event += 1;
+        }
+        Effects {
+            changes,
+            orders,
+            events,
+        }
+    }
+
+    /// Records that jobs stand on come before them.
+    fn write_shared(&self, draft: &Draft, changes: &mut Vec<Change>) {
+        let mut put = |key, bytes| changes.push(Change::Put { key, bytes });
+        if draft.meta {
+            put(RecordKey::Meta, to_bytes(&MetaRecord { cluster: self.id }));
+        }
+        for id in &draft.nodes {
+            if let Some(node) = self.nodes.get(id) {
+                put(RecordKey::Node(id.clone()), to_bytes(&node.record));
+            }
+        }
+        for (namespace, digest) in &draft.modules {
+            if let Some(module) = self.modules.get(&(namespace.clone(), *digest)) {
+                let key = RecordKey::Module(namespace.clone(), *digest);
+                put(key, to_bytes(module));
+            }
+        }
+        for namespace in &draft.namespaces {
+            if let Some(record) = self.namespaces.get(namespace) {
+                put(RecordKey::Namespace(namespace.clone()), to_bytes(record));
+            }
+        }
+    }
+
+    fn write_jobs(&mut self, draft: &mut Draft, changes: &mut Vec<Change>) {
+        let mut put = |key, bytes| changes.push(Change::Put { key, bytes });
+        for ((id, index), pages) in std::mem::take(&mut draft.pages) {
+            let job = self.jobs.get_mut(&id);
+            let Some(chunk) = job.and_then(|job| job.chunk_mut(index)) else {
+                continue;
+            };
+            for page in pages.into_pages() {
+                let key = RecordKey::Page(id.clone(), index, chunk.pages);
+                chunk.pages += 1;
+                put(key, to_bytes(&page));
+            }
+        }
+        for (id, index) in &draft.chunks {
+            let job = self.jobs.get(id);
+            if let Some(chunk) = job.and_then(|job| job.chunk(*index)) {
+                put(RecordKey::Chunk(id.clone(), *index), to_bytes(chunk));
+            }
+        }
+        for id in &draft.jobs {
+            if let Some(job) = self.jobs.get(id) {
+                put(RecordKey::Job(id.clone()), to_bytes(&job.record));
+            }
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Somebody submits a job, or pushes a module that jobs may name. What no node
+//! could ever run is refused here; what merely has to wait is not.
+
+use stint_api::id::{Digest, JobId, Namespace, NodeId};
+use stint_api::job::{InvalidSpec, JobSpec};
+use stint_api::quantity::Resources;
+use stint_api::time::Time;
+use stint_api::view::{EventKind, ModuleView};
+
+use crate::cluster::{Cluster, Config};
+use crate::effects::Effects;
+use crate::job::{Idempotency, Job, JobRecord, Life};
+use crate::record::{NamespaceRecord, to_bytes};
+
+/// Longest idempotency key: twice what a UUID or a digest in text takes, and more.
+const KEY_BYTES_MAX: usize = 255;
+/// Most jobs that a cluster keeps, those that are over included: a few KiB of
+/// memory each, so that all of them stay below a GiB.
+const JOBS_MAX: usize = 200_000;
+/// Most namespaces: each job names one, so a slip of the pen must not make them without end.
+const NAMESPACES_MAX: usize = 10_000;
+/// Most modules of all namespaces: a few hundred bytes of memory each.
+const MODULES_MAX: usize = 100_000;
+
+/// Makes a submit safe to repeat: within a namespace the same key and body are
+/// the same job, as long as the job is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// What the client chose: 1 to 255 printable ASCII characters.
+    pub key: String,
+    /// The sha-256 of the body that came with it.
+    pub body: Digest,
+}
+
+/// The job that a submit is answered with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submission {
+    /// It was made now.
+    New(JobId),
+    /// The same key and body made it before.
+    Known(JobId),
+}
+
+impl Submission {
+    /// The job.
+    pub fn id(&self) -> &JobId {
+        match self {
+            Self::New(id) | Self::Known(id) => id,
+        }
+    }
+}
+
+/// A job is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// The idempotency key is not one.
+    #[error("an idempotency key has 1 to {KEY_BYTES_MAX} printable ASCII characters")]
+    BadKey,
+    /// The key made another job before.
+    #[error("the idempotency key `{key}` was used for job `{job}`, whose body was another one")]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The job that it made.
+        job: JobId,
+    },
+    /// A field has a value that no cluster could accept.
+    #[error(transparent)]
+    Invalid(#[from] InvalidSpec),
+    /// The namespace has no such module.
+    #[error(
+        "module `{module}` is not in namespace `{namespace}`; push it first: stint module push FILE"
+    )]
+    UnknownModule {
+        /// The module.
+        module: Digest,
+        /// Where it was looked for.
+        namespace: Namespace,
+    },
+    /// A slot of the job is larger than every node.
+    #[error(
+        "never fits: the largest node has {}, a slot of this job takes {} (`{node}` is the largest)",
+        amounts(has),
+        amounts(need)
+    )]
+    NeverFits {
+        /// What a slot takes.
+        need: Resources,
+        /// The node that comes nearest.
+        node: NodeId,
+        /// What it has.
+        has: Resources,
+    },
+    /// Arguments, environment and inputs together make too large a record.
+    #[error(
+        "arguments, environment and inputs take {bytes} bytes together; at most {}",
+        Config::RECORD_BYTES_MAX
+    )]
+    TooLarge {
+        /// Bytes of the record.
+        bytes: usize,
+    },
+    /// The cluster keeps as many jobs or namespaces as it can.
+    #[error("this cluster has {most} {what} already, one more is too many")]
+    TooMany {
+        /// `jobs` or `namespaces`.
+        what: &'static str,
+        /// How many it may have.
+        most: usize,
+    },
+}
+
+/// The cluster keeps as many modules as it can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this cluster has {MODULES_MAX} modules already, one more is too many")]
+pub struct TooManyModules;
+
+/// An amount of each resource, as people read it.
+pub(crate) fn amounts(resources: &Resources) -> String {
+    let Resources {
+        cpu,
+        memory,
+        scratch,
+    } = resources;
+    format!("cpu {cpu}, memory {memory}, scratch {scratch}")
+}
+
+impl Cluster {
+    /// Accepts a job. The answer may be given once the effects are durable; for
+    /// a job that is known already, too: its first submit may not be answered yet.
+    ///
+    /// # Errors
+    /// The job is refused, and nothing changed.
+    pub fn submit(
+        &mut self,
+        now: Time,
+        spec: JobSpec,
+        key: Option<IdempotencyKey>,
+    ) -> Result<(Submission, Effects), SubmitError> {
+        if let Some(key) = &key
+            && let Some(known) = self.made_by(&spec.namespace, key)?
+        {
+            return Ok((Submission::Known(known), Effects::default()));
+        }
+        self.check(&spec)?;
+        let namespace = spec.namespace.clone();
+        let record = JobRecord {
+            spec,
+            submitted_at: now,
+            idempotency: key.map(|key| Idempotency {
+                key: key.key,
+                body: key.body,
+            }),
+            decree: None,
+            life: Life::Queued,
+        };
+        let bytes = to_bytes(&record).len();
+        // What the job's life adds later is small beside the room that is left up to the MiB.
+        if bytes > Config::RECORD_BYTES_MAX {
+            return Err(SubmitError::TooLarge { bytes });
+        }
+        let mut draft = self.begin(now);
+        let number = self.number(&namespace);
+        draft.namespaces.insert(namespace.clone());
+        let id = JobId { namespace, number };
+        draft.jobs.insert(id.clone());
+        draft.touched.insert(id.clone());
+        draft.event(&id, EventKind::Submitted);
+        draft.place = true;
+        self.admit(id.clone(), Job::new(record));
+        Ok((Submission::New(id), self.seal(draft)))
+    }
+
+    /// Takes in a module whose bytes are safe and that was scanned. Pushed
+    /// again, it stays what it was; the answer is what the cluster knows.
+    ///
+    /// # Errors
+    /// There are too many modules, and nothing changed.
+    pub fn module_pushed(
+        &mut self,
+        now: Time,
+        module: ModuleView,
+    ) -> Result<(ModuleView, Effects), TooManyModules> {
+        let key = (module.namespace.clone(), module.digest);
+        if let Some(known) = self.modules.get(&key) {
+            return Ok((known.clone(), Effects::default()));
+        }
+        if self.modules.len() >= MODULES_MAX {
+            return Err(TooManyModules);
+        }
+        let mut draft = self.begin(now);
+        let module = ModuleView {
+            pushed_at: now,
+            ..module
+        };
+        self.modules.insert(key.clone(), module.clone());
+        draft.modules.insert(key);
+        Ok((module, self.seal(draft)))
+    }
+
+    /// Keeps a job, and where to find it.
+    pub(crate) fn admit(&mut self, id: JobId, job: Job) {
+        let namespace = id.namespace.clone();
+        if let Some(idempotency) = &job.record.idempotency {
+            let key = (namespace, idempotency.key.clone());
+            self.by_key.insert(key, id.clone());
+        }
+        self.by_time.insert((job.record.submitted_at, id.clone()));
+        self.jobs.insert(id, job);
+    }
+
+    /// The job that this key made, if it made one.
+    fn made_by(
+        &self,
+        namespace: &Namespace,
+        key: &IdempotencyKey,
+    ) -> Result<Option<JobId>, SubmitError> {
+        let IdempotencyKey { key, body } = key;
+        let printable = key.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        if key.is_empty() || key.len() > KEY_BYTES_MAX || !printable {
+            return Err(SubmitError::BadKey);
+        }
+        let Some(id) = self.by_key.get(&(namespace.clone(), key.clone())) else {
+            return Ok(None);
+        };
+        let made = self.jobs.get(id);
+        let made = made.and_then(|job| job.record.idempotency.as_ref());
+        if made.is_some_and(|made| made.body == *body) {
+            Ok(Some(id.clone()))
+        } else {
+            Err(SubmitError::KeyReused {
+                key: key.clone(),
+                job: id.clone(),
+            })
+        }
+    }
+
+    /// Whether the cluster could ever run such a job, and keep it.
+    fn check(&self, spec: &JobSpec) -> Result<(), SubmitError> {
+        spec.validate()?;
+        let namespace = &spec.namespace;
+        let module = self.modules.get(&(namespace.clone(), spec.module));
+        let module = module.ok_or_else(|| SubmitError::UnknownModule {
+            module: spec.module,
+            namespace: namespace.clone(),
+        })?;
+        if spec.memory < module.memory_min {
+            return Err(SubmitError::Invalid(InvalidSpec {
+                field: "memory".to_owned(),
+                why: format!(
+                    "{} is less than the {} that the module starts with; ask for more",
+                    spec.memory, module.memory_min
+                ),
+            }));
+        }
+        let need = spec.resources();
+        if let Some((node, has)) = self.largest_for(&need)
+            && !need.fits_in(&has)
+        {
+            let node = node.clone();
+            return Err(SubmitError::NeverFits { need, node, has });
+        }
+        let too_many = |what, most| Err(SubmitError::TooMany { what, most });
+        if self.jobs.len() >= JOBS_MAX {
+            return too_many("jobs", JOBS_MAX);
+        }
+        if self.namespaces.len() >= NAMESPACES_MAX && !self.namespaces.contains_key(namespace) {
+            return too_many("namespaces", NAMESPACES_MAX);
+        }
+        Ok(())
+    }
+
+    /// The node that comes nearest to holding such a slot when it is empty, and
+    /// what it has; lost ones count, for they may come back.
+    fn largest_for(&self, need: &Resources) -> Option<(&NodeId, Resources)> {
+        let all = self.nodes.iter();
+        let all = all.map(|(id, node)| (id, node.record.capacity));
+        all.max_by_key(|(_, has)| nearness(need, has))
+    }
+
+    /// The number of the namespace's next job, now taken.
+    fn number(&mut self, namespace: &Namespace) -> u64 {
+        let first = NamespaceRecord { next_job: 1 };
+        let record = self.namespaces.entry(namespace.clone()).or_insert(first);
+        let number = record.next_job;
+        record.next_job += 1;
+        number
+    }
+}
+
+/// How near `room` comes to `need`: first in how many resources it suffices, then how large it is.
+pub(crate) fn nearness(need: &Resources, room: &Resources) -> (usize, u64, u32, u64) {
+    let suffices = [
+        need.cpu <= room.cpu,
+        need.memory <= room.memory,
+        need.scratch <= room.scratch,
+    ];
+    let suffices = suffices.into_iter().filter(|suffices| *suffices).count();
+    (suffices, room.memory.0, room.cpu.0, room.scratch.0)
+}
