@@ -5,6 +5,7 @@
     reason = "what these steps do is to tell a person how they go"
 )]
 
+mod deny;
 mod guests;
 mod vm;
 
@@ -20,6 +21,7 @@ usage: cargo xtask VERB
 
   test-v2  what must hold on cgroups v2, in a virtual machine (part of test)
   guests   get a WebAssembly target and build the example programs
+  deny     check the rules of deny.toml
 
   --debian, after guests or demo: build guests with Debian's packages though rustup could";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
             guests::Toolchain::asked(rest).and_then(|toolchain| guests::guests(&layout, toolchain))
         }
         ["test-v2"] => vm::run(&layout),
+        ["deny"] => deny::deny(&layout),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
