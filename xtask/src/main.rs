@@ -7,6 +7,7 @@
 
 mod deny;
 mod guests;
+mod test;
 mod vm;
 
 mod command;
@@ -19,6 +20,7 @@ use layout::Layout;
 const USAGE: &str = "\
 usage: cargo xtask VERB
 
+  test     every check: format, lints, docs, tests, dependency rules
   test-v2  what must hold on cgroups v2, in a virtual machine (part of test)
   guests   get a WebAssembly target and build the example programs
   deny     check the rules of deny.toml
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["guests", rest @ ..] => {
             guests::Toolchain::asked(rest).and_then(|toolchain| guests::guests(&layout, toolchain))
         }
+        ["test"] => test::test(&layout),
         ["test-v2"] => vm::run(&layout),
         ["deny"] => deny::deny(&layout),
         _ => {

@@ -51,10 +51,10 @@ pub(super) fn build(layout: &Layout, parts: &Parts) -> Result<PathBuf> {
 
 /// The test programs of the cgroup crate, by target name.
 fn tests(layout: &Layout) -> Result<Vec<(String, PathBuf)>> {
+    // The whole workspace, so that nothing is built again with other features.
     let args = [
         "test",
-        "--package",
-        "stint-cgroup",
+        "--workspace",
         "--no-run",
         "--locked",
         "--message-format=json",
@@ -67,13 +67,13 @@ fn tests(layout: &Layout) -> Result<Vec<(String, PathBuf)>> {
         .output()
         .context("cannot start cargo")?;
     if !output.status.success() {
-        bail!("the tests of stint-cgroup do not build");
+        bail!("the tests do not build");
     }
     let messages = String::from_utf8_lossy(&output.stdout).into_owned();
     let built: Vec<(String, PathBuf)> = messages
         .lines()
         .filter_map(|message| serde_json::from_str::<serde_json::Value>(message).ok())
-        .filter(|message| message["profile"]["test"] == true)
+        .filter(|message| message["profile"]["test"] == true && of_cgroup(message))
         .filter_map(|message| {
             let name = message["target"]["name"].as_str()?.to_owned();
             Some((name, PathBuf::from(message["executable"].as_str()?)))
@@ -83,6 +83,12 @@ fn tests(layout: &Layout) -> Result<Vec<(String, PathBuf)>> {
         bail!("cargo named no test program of stint-cgroup");
     }
     Ok(built)
+}
+
+/// Whether a message of cargo is about the cgroup crate.
+fn of_cgroup(message: &serde_json::Value) -> bool {
+    let id = message["package_id"].as_str().unwrap_or_default();
+    id.contains("/runtime/cgroup#")
 }
 
 /// What `programs` are linked to, as the loader finds it here.
