@@ -16,6 +16,8 @@ pub(crate) struct Draft {
     pub(crate) now: Time,
     /// The cluster was made.
     pub(crate) meta: bool,
+    /// The job that was made: its record comes before those of its chunks.
+    pub(crate) made: Option<JobId>,
     /// Job records that changed.
     pub(crate) jobs: BTreeSet<JobId>,
     /// Chunk records that changed.
@@ -38,6 +40,7 @@ impl Draft {
         Self {
             now,
             meta: false,
+            made: None,
             jobs: BTreeSet::new(),
             chunks: BTreeSet::new(),
             pages: BTreeMap::new(),

@@ -1,6 +1,7 @@
 //! Turns a draft into effects: ends what is over, places what waits, and
-//! writes each touched record once, in an order of which any prefix is sound:
-//! a page before the chunk that counts it, a chunk before the job that sums it up.
+//! writes each touched record once, in an order of which any prefix is sound: a
+//! job before its first chunk, a page before the chunk that counts it, a chunk
+//! before the job that sums it up.
 
 use stint_api::link::Orders;
 use stint_api::view::Event;
@@ -65,6 +66,11 @@ impl Cluster {
             if let Some(record) = self.namespaces.get(namespace) {
                 put(RecordKey::Namespace(namespace.clone()), to_bytes(record));
             }
+        }
+        if let Some(id) = &draft.made
+            && let Some(job) = self.jobs.get(id)
+        {
+            put(RecordKey::Job(id.clone()), to_bytes(&job.record));
         }
     }
 

@@ -163,7 +163,7 @@ impl Cluster {
         let number = self.number(&namespace);
         draft.namespaces.insert(namespace.clone());
         let id = JobId { namespace, number };
-        draft.jobs.insert(id.clone());
+        draft.made = Some(id.clone());
         draft.touched.insert(id.clone());
         draft.event(&id, EventKind::Submitted);
         draft.place = true;
