@@ -3,10 +3,40 @@
 //! of every worker and compiler and outlives the node process.
 //!
 //! Keeper, worker and compiler are this binary again, entered by a hidden verb
-//! before any thread exists.
+//! before any thread exists: whoever links this crate calls [`enter`] first.
 
 pub mod frame;
 pub mod keeper;
 
+mod child;
+mod compiler;
+mod worker;
+
+use std::process::ExitCode;
+
 /// Hidden verb of the keeper.
 pub(crate) const KEEPER_VERB: &str = "__keeper";
+/// Hidden verb of a worker.
+pub(crate) const WORKER_VERB: &str = "__worker";
+/// Hidden verb of a compiler.
+pub(crate) const COMPILER_VERB: &str = "__compile";
+
+/// Becomes a keeper, worker or compiler when the first argument names one, and
+/// says with which code to exit. To be called first in `main`, while the
+/// process has one thread.
+pub fn enter() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    let verb = args.next()?;
+    match verb.to_str()? {
+        KEEPER_VERB => Some(keeper::main(args)),
+        WORKER_VERB => Some(worker::main(args)),
+        COMPILER_VERB => Some(compiler::main(args)),
+        _ => None,
+    }
+}
+
+/// How slots would be held to their limits on this machine: `cgroup v1`,
+/// `cgroup v2` or `wasmtime only: <why>`. Leaves nothing behind.
+pub fn limits_probe() -> String {
+    keeper::limits_probe()
+}

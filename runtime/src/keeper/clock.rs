@@ -7,6 +7,8 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 use serde::{Deserialize, Serialize};
 use stint_api::time::{Span, Time};
 
+const NANOS_IN_SECOND: u64 = 1_000_000_000;
+
 /// Nanoseconds since the machine booted, time asleep included: a laptop that
 /// sleeps past its lease has lost it. The same for every process of a machine.
 #[derive(
@@ -31,21 +33,27 @@ impl BootTime {
         Self(self.0.saturating_add(span.as_nanos()))
     }
 
+    /// For a timer on the boot clock, to which a time of zero means never.
+    pub(crate) fn to_timer(self) -> Timespec {
+        let nanos = self.0.max(1);
+        Timespec {
+            tv_sec: i64::try_from(nanos / NANOS_IN_SECOND).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(nanos % NANOS_IN_SECOND).unwrap_or(0),
+        }
+    }
+
     /// Time passed since `earlier`; zero when `earlier` is later.
     pub const fn since(self, earlier: Self) -> Span {
         Span::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// CPU time, user and system, of this process.
-pub(crate) fn process_cpu() -> Span {
-    Span::from_nanos(nanos_of(clock_gettime(ClockId::ProcessCPUTime)))
-}
-
 fn nanos_of(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+    seconds
+        .saturating_mul(NANOS_IN_SECOND)
+        .saturating_add(nanos)
 }
 
 /// Tells the time of day without ever going backwards: the wall clock when it

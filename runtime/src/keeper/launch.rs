@@ -17,8 +17,9 @@ use super::options::Options;
 pub(crate) const SOCKET: &str = "keeper.sock";
 /// What the last keeper wrote about itself.
 const LOG: &str = "keeper.log";
-/// Variables that a keeper takes over: they say how much it writes, no more.
-const ENVIRONMENT: [&str; 2] = ["RUST_LOG", "RUST_BACKTRACE"];
+/// Variables that a keeper takes over, and its children from it: how much it
+/// writes, and a mark by which tests find what they have started.
+const ENVIRONMENT: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", "STINT_TEST_SITE"];
 
 /// A keeper could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +99,7 @@ impl Site {
     /// closes its standard output either way.
     pub(crate) async fn launch(&self, exe: &Path) -> Result<(), LaunchError> {
         let log = self.log();
-        let diagnostics = File::create(&log).map_err(|source| LaunchError::Log { log, source })?;
+        let diagnostics = empty(&log).map_err(|source| LaunchError::Log { log, source })?;
         let mut child = Command::new(exe)
             .arg(crate::KEEPER_VERB)
             .args(self.options.to_args())
@@ -131,4 +132,12 @@ impl Site {
         });
         Ok(())
     }
+}
+
+/// Empties the log. Who writes appends: a keeper that finds another in its place
+/// must not write into the middle of that one's words.
+fn empty(log: &Path) -> io::Result<File> {
+    let file = File::options().create(true).append(true).open(log)?;
+    file.set_len(0)?;
+    Ok(file)
 }

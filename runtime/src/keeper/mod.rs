@@ -1,8 +1,40 @@
 //! The keeper: a small process of its own that is parent of every worker and
 //! compiler of a node, and outlives the node process.
+//!
+//! ```text
+//! main ─▶ home: lock, socket, spool
+//!    └──▶ serve: one loop, which waits on one watch
+//!           ├─ link: connections, and which of them is the node
+//!           ├─ held: orders in, words out
+//!           │    ├─ slot: a worker in its leaf         ├─ spool: how attempts ended
+//!           │    └─ compiles: compilers in theirs      └─ the lease
+//!           └─ bell: the signals that end it
+//! ```
+//!
+//! The node's side of it is `client`.
 
 pub mod client;
-mod clock;
-mod launch;
-mod options;
 pub mod protocol;
+
+mod bell;
+mod clock;
+mod compile;
+mod compiles;
+mod held;
+mod home;
+mod launch;
+mod limits;
+mod link;
+mod log;
+mod main;
+mod options;
+mod process;
+mod serve;
+mod slot;
+mod spool;
+mod verdict;
+mod watch;
+pub(crate) mod wire;
+
+pub(crate) use limits::probe as limits_probe;
+pub(crate) use main::main;

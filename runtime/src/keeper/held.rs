@@ -1,0 +1,319 @@
+//! What a keeper holds: slots, compilations, the spool, and the lease that lets
+//! slots run. Orders go in, words for the node come out; who the node is, and
+//! whether there is one, is of no interest here.
+
+use std::collections::BTreeMap;
+
+use stint_api::id::AttemptId;
+use stint_api::outcome::{Outcome, Usage};
+use stint_api::quantity::Bytes;
+use stint_api::time::Span;
+
+use super::clock::{BootTime, Clock};
+use super::compiles::{Compiled, Compiles};
+use super::limits::{Holding, chain};
+use super::protocol::{CompileOrder, FromKeeper, PROTOCOL, Spooled, StartOrder};
+use super::slot::{Ready, Slot};
+use super::spool::Spool;
+use super::watch::{Serial, Watch};
+
+/// Slots at once. Each is a process and half a dozen descriptors; a node whose
+/// capacity would allow more has tasks too small to be worth a process.
+const SLOTS_MAX: usize = 1024;
+/// Outcomes that are kept for a node which does not discard them.
+const SPOOLED_MAX: usize = 65_536;
+/// Longest lease; a node renews it every second or so, and a number that is
+/// wrong must not let slots run for ever.
+const LEASE_MAX: Span = Span::from_secs(3_600);
+
+/// Everything that is this keeper's to keep.
+#[derive(Debug)]
+pub(crate) struct Held {
+    clock: Clock,
+    holding: Holding,
+    spool: Spool,
+    lease: Option<BootTime>,
+    slots: BTreeMap<Serial, Slot>,
+    /// The slots by attempt.
+    serials: BTreeMap<AttemptId, Serial>,
+    compiles: Compiles,
+    /// Whether nothing may start any more.
+    ending: bool,
+    words: Vec<FromKeeper>,
+}
+
+/// One thing that a node which connects is told of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// An attempt that runs.
+    Slot(Serial),
+    /// An attempt that ended.
+    Spooled(AttemptId),
+    /// That was all.
+    All,
+}
+
+impl Held {
+    /// Nothing but what earlier keepers left in the spool.
+    pub(crate) fn new(holding: Holding, spool: Spool) -> Self {
+        Self {
+            clock: Clock::start(),
+            holding,
+            spool,
+            lease: None,
+            slots: BTreeMap::new(),
+            serials: BTreeMap::new(),
+            compiles: Compiles::default(),
+            ending: false,
+            words: Vec::new(),
+        }
+    }
+
+    /// Lets slots run until `until`.
+    pub(crate) fn lease(&mut self, until: BootTime, now: BootTime) {
+        if until > now {
+            let until = until.min(now.after(LEASE_MAX));
+            self.lease = self.lease.max(Some(until));
+        }
+    }
+
+    /// Whether slots may run.
+    pub(crate) fn has_lease(&self, now: BootTime) -> bool {
+        self.lease.is_some_and(|until| now < until)
+    }
+
+    /// Starts an attempt, or says again what is known of it.
+    pub(crate) fn start(&mut self, order: StartOrder, watch: &mut Watch, now: BootTime) {
+        if let Some(slot) = self
+            .serials
+            .get(&order.attempt)
+            .and_then(|s| self.slots.get(s))
+        {
+            let running = Box::new(slot.running(&self.clock));
+            return self.words.push(FromKeeper::Running(running));
+        }
+        if let Some(spooled) = self.spool.get(&order.attempt) {
+            let ended = Box::new(spooled.clone());
+            return self.words.push(FromKeeper::Ended(ended));
+        }
+        let (attempt, grant) = (order.attempt.clone(), order.grant.clone());
+        let started = match self.refusal(now) {
+            Some(outcome) => Err(outcome),
+            None => Slot::start(order, &self.holding, now),
+        };
+        match started {
+            Ok(slot) => self.keep(slot, watch, now),
+            Err(outcome) => {
+                tracing::info!(%attempt, %outcome, "an attempt was not started");
+                self.words.push(FromKeeper::Ended(Box::new(Spooled {
+                    attempt,
+                    grant,
+                    outcome,
+                    usage: Usage::default(),
+                    logs_dropped: Bytes(0),
+                    started_at: None,
+                    ended_at: self.clock.time_at(now),
+                })));
+            }
+        }
+    }
+
+    /// Why nothing may start now.
+    fn refusal(&self, now: BootTime) -> Option<Outcome> {
+        let step = |step: String| Some(Outcome::StartFailed { step });
+        if self.ending {
+            Some(Outcome::Drained)
+        } else if !self.has_lease(now) {
+            Some(Outcome::NodeLost)
+        } else if self.slots.len() >= SLOTS_MAX {
+            step(format!("keeper: {SLOTS_MAX} slots run already"))
+        } else if self.spool.len() >= SPOOLED_MAX {
+            step(format!(
+                "keeper: {SPOOLED_MAX} outcomes wait to be discarded"
+            ))
+        } else {
+            None
+        }
+    }
+
+    fn keep(&mut self, mut slot: Slot, watch: &mut Watch, now: BootTime) {
+        match watch.adopt(&mut slot.process) {
+            Ok(serial) => {
+                self.serials.insert(slot.attempt().clone(), serial);
+                self.slots.insert(serial, slot);
+            }
+            // Nobody would hear of its end, so it ends here and now.
+            Err(error) => {
+                slot.kill(Outcome::StartFailed {
+                    step: format!("keeper: watch the worker: {error}"),
+                });
+                let spooled = slot.finish(&self.clock, now);
+                self.end(spooled);
+            }
+        }
+    }
+
+    /// Kills an attempt, if it runs.
+    pub(crate) fn kill(&mut self, attempt: &AttemptId, why: Outcome) {
+        let serial = self.serials.get(attempt);
+        if let Some(slot) = serial.and_then(|serial| self.slots.get_mut(serial)) {
+            slot.kill(why);
+        }
+    }
+
+    /// Kills every attempt that runs.
+    pub(crate) fn kill_all(&mut self, why: &Outcome) {
+        for slot in self.slots.values_mut() {
+            slot.kill(why.clone());
+        }
+    }
+
+    /// Kills everything, and starts nothing any more.
+    pub(crate) fn stop(&mut self, why: &Outcome) {
+        self.ending = true;
+        self.kill_all(why);
+        self.compiles.stop();
+    }
+
+    /// Forgets an attempt that ended.
+    pub(crate) fn discard(&mut self, attempt: &AttemptId) {
+        if let Err(error) = self.spool.discard(attempt) {
+            tracing::error!(%attempt, error = chain(&error), "an outcome stays in the spool");
+        }
+    }
+
+    /// Compiles a module, now or when its turn comes.
+    pub(crate) fn compile(&mut self, order: CompileOrder, watch: &mut Watch, now: BootTime) {
+        if self.ending {
+            return self.compiled((order.module, Err(Outcome::Drained)));
+        }
+        if let Some(refused) = self.compiles.push(order) {
+            self.compiled(refused);
+        }
+        self.start_compiles(watch, now);
+    }
+
+    fn start_compiles(&mut self, watch: &mut Watch, now: BootTime) {
+        for ended in self.compiles.start(&self.holding, watch, now) {
+            self.compiled(ended);
+        }
+    }
+
+    fn compiled(&mut self, (module, result): Compiled) {
+        self.words.push(FromKeeper::Compiled { module, result });
+    }
+
+    /// Something of a child is ready. One that is gone already had its turn.
+    pub(crate) fn turn(&mut self, serial: Serial, ready: Ready, watch: &mut Watch, now: BootTime) {
+        if let Some(slot) = self.slots.get_mut(&serial) {
+            if slot.turn(ready, now)
+                && let Some(at) = slot.started_at(&self.clock)
+            {
+                let attempt = slot.attempt().clone();
+                self.words.push(FromKeeper::Started { attempt, at });
+            }
+            if ready.ended {
+                self.reap(serial, now);
+            } else if let Err(error) = watch.listen_to(&mut slot.process) {
+                slot.kill(Outcome::EngineFault {
+                    message: format!("the worker cannot be heard: {error}"),
+                });
+            }
+        } else if let Some(ended) = self.compiles.turn(serial, ready, watch) {
+            self.compiled(ended);
+            self.start_compiles(watch, now);
+        }
+    }
+
+    fn reap(&mut self, serial: Serial, now: BootTime) {
+        if let Some(slot) = self.slots.remove(&serial) {
+            self.serials.remove(slot.attempt());
+            let spooled = slot.finish(&self.clock, now);
+            self.end(spooled);
+        }
+    }
+
+    /// The spool has it before anybody hears of it.
+    fn end(&mut self, spooled: Spooled) {
+        let (attempt, outcome) = (&spooled.attempt, &spooled.outcome);
+        tracing::debug!(%attempt, %outcome, "an attempt ended");
+        let word = FromKeeper::Ended(Box::new(spooled.clone()));
+        if let Err(error) = self.spool.put(spooled) {
+            tracing::error!(error = chain(&error), "an outcome is in memory only");
+        }
+        self.words.push(word);
+    }
+
+    /// When it wants [`Held::tick`].
+    pub(crate) fn wake(&self) -> Option<BootTime> {
+        let slots = self.slots.values().filter_map(Slot::wake);
+        slots.chain(self.lease).chain(self.compiles.wake()).min()
+    }
+
+    /// Does what is due.
+    pub(crate) fn tick(&mut self, now: BootTime) {
+        if self.lease.is_some_and(|until| now >= until) {
+            self.lease = None;
+            if !self.slots.is_empty() {
+                tracing::warn!(
+                    slots = self.slots.len(),
+                    "the lease is over: all are killed"
+                );
+            }
+            self.kill_all(&Outcome::NodeLost);
+        }
+        for slot in self.slots.values_mut() {
+            slot.tick(now);
+        }
+        self.compiles.tick(now);
+    }
+
+    /// Whether nothing runs or waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.is_empty() && self.compiles.is_empty()
+    }
+
+    /// What has to be said to the node, if there is one.
+    pub(crate) fn take_words(&mut self) -> Vec<FromKeeper> {
+        std::mem::take(&mut self.words)
+    }
+
+    /// Everything that a node which connects is to be told, as names: what they
+    /// stand for may be much, and is looked up when it can be sent.
+    pub(crate) fn items(&self) -> impl Iterator<Item = Item> {
+        let slots = self.slots.keys().copied().map(Item::Slot);
+        let spooled = self
+            .spool
+            .iter()
+            .map(|it| Item::Spooled(it.attempt.clone()));
+        slots.chain(spooled).chain([Item::All])
+    }
+
+    /// What is to be said of an item now; nothing if that was said meanwhile.
+    pub(crate) fn tell(&self, item: &Item) -> Option<FromKeeper> {
+        match item {
+            Item::Slot(serial) => {
+                let running = self.slots.get(serial)?.running(&self.clock);
+                Some(FromKeeper::Running(Box::new(running)))
+            }
+            Item::Spooled(attempt) => {
+                let spooled = self.spool.get(attempt)?.clone();
+                Some(FromKeeper::Ended(Box::new(spooled)))
+            }
+            Item::All => Some(self.greeting()),
+        }
+    }
+
+    /// The last word of a greeting.
+    pub(crate) fn greeting(&self) -> FromKeeper {
+        FromKeeper::Kept {
+            protocol: PROTOCOL,
+            limits: self.holding.describe(),
+        }
+    }
+
+    /// Lets go of the cgroup tree; nothing runs any more.
+    pub(crate) fn close(self) {
+        self.holding.close();
+    }
+}

@@ -1,0 +1,122 @@
+//! How slots are held to their limits on this machine: each by a leaf cgroup,
+//! or, where no cgroup can be written, by wasmtime alone, and then it says so.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+use stint_api::id::Digest;
+use stint_api::quantity::Resources;
+use stint_cgroup::{CreateError, Leaf, Limits, Tree, Version};
+
+use super::options::LimitsMode;
+
+/// What a worker may hold beside its guest's memory, in the cgroup's limit: the
+/// engine's heap and stacks, the pages of the binary and of the compiled module
+/// that it touches, and some page cache for the files it reads. A worker that
+/// runs a small program has 10 to 20 MiB charged to its leaf; the rest is for
+/// large modules. The guest never gets it: the limiter holds the guest to its own.
+pub(crate) const ENGINE_ALLOWANCE_BYTES: u64 = 64 << 20;
+
+/// Processes and threads of a slot: a worker is one thread, and the engine may
+/// want one or two beside it for blocking files.
+pub(crate) const PIDS_MAX: u32 = 16;
+
+/// How slots and compilers are held.
+#[derive(Debug)]
+pub(crate) enum Holding {
+    /// By a leaf each.
+    Cgroup(Tree),
+    /// By wasmtime alone.
+    EngineOnly {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Holding {
+    /// Opens the tree of the node whose directory is `dir`, and removes what a
+    /// dead keeper left in it.
+    pub(crate) fn open(mode: LimitsMode, dir: &Path) -> Self {
+        if mode == LimitsMode::Off {
+            return Self::EngineOnly {
+                why: "asked for".to_owned(),
+            };
+        }
+        // A directory has one keeper, by its lock; so has the tree named after it.
+        let digest = Digest(Sha256::digest(dir.as_os_str().as_bytes()).into());
+        let parent = format!("stint/{}", &digest.hex()[..16]);
+        let tree = match Tree::open(&parent) {
+            Ok(tree) => tree,
+            Err(error) => return Self::EngineOnly { why: chain(&error) },
+        };
+        match tree.sweep() {
+            Ok(0) => {}
+            Ok(leaves) => tracing::warn!(leaves, "removed what a dead keeper left"),
+            Err(error) => tracing::error!(error = chain(&error), "leaves of a dead keeper stay"),
+        }
+        Self::Cgroup(tree)
+    }
+
+    /// For people.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Cgroup(tree) => name(tree.version()).to_owned(),
+            Self::EngineOnly { why } => format!("wasmtime only: {why}"),
+        }
+    }
+
+    /// A leaf for one process; none where wasmtime holds it alone.
+    pub(crate) fn leaf(&self, name: &str, limits: Limits) -> Result<Option<Leaf>, CreateError> {
+        match self {
+            Self::Cgroup(tree) => tree.leaf(name, &limits).map(Some),
+            Self::EngineOnly { .. } => Ok(None),
+        }
+    }
+
+    /// Removes the tree; every leaf is gone.
+    pub(crate) fn close(self) {
+        if let Self::Cgroup(tree) = self
+            && let Err(error) = tree.remove()
+        {
+            tracing::warn!(error = chain(&error), "the cgroup tree stays");
+        }
+    }
+}
+
+/// What a slot's leaf is held to.
+pub(crate) fn of_slot(resources: &Resources) -> Limits {
+    Limits {
+        cpu_millicores: resources.cpu.0,
+        memory_bytes: resources.memory.0.saturating_add(ENGINE_ALLOWANCE_BYTES),
+        pids: PIDS_MAX,
+    }
+}
+
+/// How a keeper on this machine would hold its slots: `cgroup v1`, `cgroup v2`
+/// or `wasmtime only: <why>`. Leaves nothing behind.
+pub(crate) fn probe() -> String {
+    match stint_cgroup::probe() {
+        Ok(version) => name(version).to_owned(),
+        Err(error) => format!("wasmtime only: {}", chain(&error)),
+    }
+}
+
+const fn name(version: Version) -> &'static str {
+    match version {
+        Version::V1 => "cgroup v1",
+        Version::V2 => "cgroup v2",
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

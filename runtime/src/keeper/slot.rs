@@ -1,0 +1,342 @@
+//! One slot: a worker in its leaf cgroup, from the order to the outcome.
+//!
+//! ```text
+//! start ─▶ Arming ── Running frame ──▶ Running ── timeout ──▶ Trapping
+//!             │                           │                      │
+//!             │ too long                  │ Ended frame          │ Ended frame, or grace over
+//!             │                           ▼                      │
+//!             │                        Leaving ── too long ──┐   │
+//!             ▼                                              ▼   ▼
+//!           Dying ◀───── kill, lease over, out of memory ─── Dying
+//!
+//! The pidfd is readable, in whatever state: reaped, and the outcome is drawn up.
+//! ```
+//!
+//! The worker is taken as hostile: the first reason that the keeper decides is
+//! the outcome, and what the worker says counts only if it came before that.
+
+use rustix::process::Signal;
+use stint_api::id::AttemptId;
+use stint_api::link::Grant;
+use stint_api::outcome::{DeadlineScope, Outcome};
+use stint_api::time::{Span, Time};
+
+use super::clock::{BootTime, Clock};
+use super::limits::{Holding, chain, of_slot};
+use super::process::Process;
+use super::protocol::{Running, Spooled, StartOrder};
+use super::verdict;
+use super::wire::Flow;
+use crate::WORKER_VERB;
+use crate::worker::protocol::{FromWorker, SPEECH, Said};
+
+/// Longest time until a worker has read its plan. It takes milliseconds, also
+/// at a hundredth of a core; a machine that swaps may need seconds.
+const ARMING: Span = Span::from_secs(20);
+/// How long after its deadline a guest may take to trap before its worker is
+/// killed. Nobody needs its backtrace, but a guest that traps can still have its
+/// logs and counters told. A worker held to a small share of a core gets to run
+/// only once in a period of 100 ms, so less would seldom do.
+const TRAPPING: Span = Span::from_millis(100);
+/// How long a worker may take to exit after its last word.
+const LEAVING: Span = Span::from_secs(1);
+/// Reads of a dead worker's socket: more than the kernel buffers.
+const LAST_READS_MAX: usize = 64;
+
+/// Where an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The worker has its plan to read.
+    Arming { until: BootTime },
+    /// The guest runs.
+    Running { until: BootTime },
+    /// The guest is past its deadline and told to trap.
+    Trapping { until: BootTime },
+    /// The worker said how it ended, and is to exit.
+    Leaving { until: BootTime },
+    /// The worker is killed.
+    Dying,
+}
+
+/// What a poll found ready.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ready {
+    /// The worker's socket can be read or written, or is closed.
+    pub(crate) wire: bool,
+    /// The worker has ended.
+    pub(crate) ended: bool,
+    /// The kernel may have killed for memory.
+    pub(crate) memory: bool,
+}
+
+/// An attempt whose worker was not yet reaped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    attempt: AttemptId,
+    grant: Grant,
+    timeout: Span,
+    /// Public to the poll loop, which waits on its descriptors.
+    pub(crate) process: Process,
+    state: State,
+    started: Option<BootTime>,
+    /// What the keeper decided; the first decision stays.
+    decided: Option<Outcome>,
+    /// What the worker said before that.
+    said: Option<Box<Said>>,
+    /// What the worker said about itself.
+    fault: Option<String>,
+}
+
+impl Slot {
+    /// Makes the leaf, starts the worker in it, and gives it its plan.
+    ///
+    /// # Errors
+    /// The outcome of an attempt of which nothing ran.
+    pub(crate) fn start(
+        order: StartOrder,
+        holding: &Holding,
+        now: BootTime,
+    ) -> Result<Self, Outcome> {
+        let step = |step: String| Outcome::StartFailed { step };
+        let leaf = holding
+            .leaf(&order.attempt.to_string(), of_slot(&order.limits))
+            .map_err(|error| step(format!("cgroup: {}", chain(&error))))?;
+        let process = Process::spawn(WORKER_VERB, SPEECH, leaf)
+            .map_err(|error| step(format!("worker: {}", chain(&error))))?;
+        let mut slot = Self {
+            attempt: order.attempt,
+            grant: order.grant,
+            timeout: order.timeout,
+            process,
+            state: State::Arming {
+                until: now.after(ARMING),
+            },
+            started: None,
+            decided: None,
+            said: None,
+            fault: None,
+        };
+        if let Err(error) = slot.process.wire.send(&order.plan) {
+            slot.decide(step(format!("plan: {}", chain(&error))));
+        }
+        Ok(slot)
+    }
+
+    /// Which attempt it is.
+    pub(crate) fn attempt(&self) -> &AttemptId {
+        &self.attempt
+    }
+
+    /// What a node is told that asks what runs.
+    pub(crate) fn running(&self, clock: &Clock) -> Running {
+        Running {
+            attempt: self.attempt.clone(),
+            grant: self.grant.clone(),
+            started_at: self.started_at(clock),
+        }
+    }
+
+    /// When the worker was up.
+    pub(crate) fn started_at(&self, clock: &Clock) -> Option<Time> {
+        self.started.map(|started| clock.time_at(started))
+    }
+
+    /// The attempt ends with `why`, unless it ended already.
+    pub(crate) fn kill(&mut self, why: Outcome) {
+        if self.said.is_none() {
+            self.decide(why);
+        }
+        self.die();
+    }
+
+    /// When it wants [`Slot::tick`].
+    pub(crate) fn wake(&self) -> Option<BootTime> {
+        match self.state {
+            State::Arming { until }
+            | State::Running { until }
+            | State::Trapping { until }
+            | State::Leaving { until } => Some(until),
+            State::Dying => None,
+        }
+    }
+
+    /// Takes what is ready. Whether the worker came up just now.
+    pub(crate) fn turn(&mut self, ready: Ready, now: BootTime) -> bool {
+        let was_up = self.started.is_some();
+        if ready.ended {
+            for _ in 0..LAST_READS_MAX {
+                if self.listen(now) != Flow::Came {
+                    break;
+                }
+            }
+        } else if ready.wire && self.listen(now) == Flow::Ended && self.said.is_none() {
+            // It cannot be heard any more, so it has nothing more to do.
+            self.die();
+        }
+        // Looked at in any case: an event that is not taken is reported for ever.
+        if ready.memory && self.process.ran_out_of_memory() && self.said.is_none() {
+            self.decide(Outcome::CgroupOom);
+        }
+        !was_up && self.started.is_some()
+    }
+
+    /// Does what is due.
+    pub(crate) fn tick(&mut self, now: BootTime) {
+        if self.wake().is_none_or(|until| now < until) {
+            return;
+        }
+        match self.state {
+            State::Arming { .. } => self.decide(Outcome::StartFailed {
+                step: format!("worker: not up within {ARMING}"),
+            }),
+            State::Running { .. } => {
+                self.decided.get_or_insert(Outcome::Deadline {
+                    scope: DeadlineScope::Attempt,
+                });
+                self.process.signal(Signal::USR1);
+                self.state = State::Trapping {
+                    until: now.after(TRAPPING),
+                };
+            }
+            State::Trapping { .. } | State::Leaving { .. } => self.die(),
+            State::Dying => {}
+        }
+    }
+
+    /// Reaps the worker, which has ended, and draws up the outcome.
+    pub(crate) fn finish(self, clock: &Clock, now: BootTime) -> Spooled {
+        let started_at = self.started_at(clock);
+        let wall = self.started.map_or(Span::ZERO, |since| now.since(since));
+        let words = verdict::Words {
+            decided: self.decided,
+            said: self.said,
+            fault: self.fault,
+        };
+        let ending = match self.process.reap() {
+            Ok(death) => verdict::of_attempt(words, &death, wall),
+            Err(error) => verdict::Ending::unreaped(words, &error),
+        };
+        Spooled {
+            attempt: self.attempt,
+            grant: self.grant,
+            outcome: ending.outcome,
+            usage: ending.usage,
+            logs_dropped: ending.logs_dropped,
+            started_at,
+            ended_at: clock.time_at(now),
+        }
+    }
+
+    /// Reads once from the worker.
+    fn listen(&mut self, now: BootTime) -> Flow {
+        if let Err(error) = self.process.wire.flush() {
+            tracing::debug!(attempt = %self.attempt, %error, "a worker does not take its plan");
+        }
+        let flow = self.process.wire.fill();
+        loop {
+            match self.process.wire.take() {
+                Ok(Some(message)) => self.hear(message, now),
+                Ok(None) => return flow,
+                Err(error) => {
+                    self.lied(&chain(&error));
+                    return Flow::Idle;
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, message: FromWorker, now: BootTime) {
+        if self.said.is_some() || self.fault.is_some() {
+            return self.lied("it spoke after its last word");
+        }
+        match (message, self.state) {
+            (FromWorker::Running, State::Arming { .. }) => {
+                self.started = Some(now);
+                self.state = State::Running {
+                    until: now.after(self.timeout),
+                };
+            }
+            (FromWorker::Running, State::Dying) => {}
+            (FromWorker::Running, _) => self.lied("it started twice"),
+            (FromWorker::Ended(_), State::Arming { .. }) => self.lied("it ended before it ran"),
+            (FromWorker::Ended(said), _) => {
+                self.said = Some(said);
+                self.leave(now);
+            }
+            (FromWorker::Fault { message }, _) => {
+                self.fault = Some(message);
+                self.leave(now);
+            }
+        }
+    }
+
+    fn leave(&mut self, now: BootTime) {
+        if self.state != State::Dying {
+            self.state = State::Leaving {
+                until: now.after(LEAVING),
+            };
+        }
+    }
+
+    /// A worker that breaks the protocol is no longer ours.
+    fn lied(&mut self, how: &str) {
+        tracing::warn!(attempt = %self.attempt, how, "a worker broke the protocol");
+        self.process.wire.close();
+        self.decide(Outcome::EngineFault {
+            message: format!("the worker broke the protocol: {how}"),
+        });
+    }
+
+    fn decide(&mut self, outcome: Outcome) {
+        self.decided.get_or_insert(outcome);
+        self.die();
+    }
+
+    /// Kills the worker; what else may be in the leaf is killed when it is reaped.
+    fn die(&mut self) {
+        if self.state != State::Dying {
+            self.process.signal(Signal::KILL);
+            self.state = State::Dying;
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use stint_api::id::Digest;
+    use stint_api::link::{Plan, RetryBudget};
+    use stint_api::quantity::{Bytes, Millicores, Resources};
+    use stint_api::tasks::TaskRange;
+
+    use super::*;
+
+    /// The grant that `attempt` runs under, with small limits.
+    pub(crate) fn grant(attempt: &AttemptId) -> Grant {
+        Grant {
+            id: attempt.grant_id(),
+            tasks: vec![TaskRange::one(attempt.task)],
+            plan: Plan {
+                module: Digest([7; 32]),
+                args: Vec::new(),
+                env: BTreeMap::new(),
+                task_count: 1,
+                limits: Resources {
+                    cpu: Millicores(1_000),
+                    memory: Bytes::mebi(16),
+                    scratch: Bytes::mebi(1),
+                },
+                timeout: Span::from_secs(5),
+                inputs: Vec::new(),
+                output: None,
+            },
+            budget: RetryBudget {
+                retries: 0,
+                losses: 0,
+                backoff: Span::ZERO,
+                backoff_max: Span::ZERO,
+            },
+        }
+    }
+}

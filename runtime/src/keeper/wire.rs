@@ -1,0 +1,178 @@
+//! One end of a socket as a poll loop wants it: frames go out as far as they go
+//! now, frames come in as far as they have come, and nothing ever blocks.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::event::epoll::EventFlags;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::frame::{Channel, Decoder, FrameError, encode};
+
+/// Bytes read in one turn: one talkative socket must not hold up the others.
+const READ_BYTES: usize = 64 << 10;
+/// Most bytes that wait to go out. A node that reads so little for so long is
+/// cut off and told everything anew when it comes back.
+const OUTGOING_BYTES_MAX: usize = 64 << 20;
+
+/// What is said on this socket, and how much of it at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Speech {
+    /// The channel, both ways.
+    pub(crate) channel: Channel,
+    /// Longest frame that goes out.
+    pub(crate) out_bytes_max: usize,
+    /// Longest frame that is taken.
+    pub(crate) in_bytes_max: usize,
+}
+
+/// Nothing more can be said on the socket.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WireError {
+    /// The message fits no frame.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// The kernel refused.
+    #[error("the socket failed")]
+    Socket(#[from] io::Error),
+    /// The other side does not read.
+    #[error("the other side left {OUTGOING_BYTES_MAX} bytes unread")]
+    Unread,
+}
+
+/// Whether more may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flow {
+    /// Bytes came; there may be more.
+    Came,
+    /// None for now.
+    Idle,
+    /// The other side is gone.
+    Ended,
+}
+
+/// A non-blocking socket with its frames.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    socket: UnixStream,
+    speech: Speech,
+    decoder: Decoder,
+    outgoing: Vec<u8>,
+    /// Bytes of `outgoing` that are gone already.
+    sent: usize,
+    /// Whether anything may still come.
+    open: bool,
+}
+
+impl Wire {
+    /// Takes over `socket`.
+    pub(crate) fn new(socket: UnixStream, speech: Speech) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket,
+            speech,
+            decoder: Decoder::new(speech.channel, speech.in_bytes_max),
+            outgoing: Vec::new(),
+            sent: 0,
+            open: true,
+        })
+    }
+
+    /// What to wait for; nothing once the other side is gone, which poll would
+    /// report for ever.
+    pub(crate) fn interest(&self) -> EventFlags {
+        if !self.open {
+            EventFlags::empty()
+        } else if self.is_clear() {
+            EventFlags::IN
+        } else {
+            EventFlags::IN | EventFlags::OUT
+        }
+    }
+
+    /// Whether all that was said is gone out.
+    pub(crate) fn is_clear(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
+    /// Hears no more: what comes is not worth reading.
+    pub(crate) fn close(&mut self) {
+        self.open = false;
+    }
+
+    /// Says `message`, now or as soon as there is room.
+    pub(crate) fn send<T: Serialize>(&mut self, message: &T) -> Result<(), WireError> {
+        let frame = encode(self.speech.channel, self.speech.out_bytes_max, message)?;
+        if self.outgoing.len() - self.sent + frame.len() > OUTGOING_BYTES_MAX {
+            return Err(WireError::Unread);
+        }
+        self.outgoing.extend_from_slice(&frame);
+        self.flush()
+    }
+
+    /// Sends as much as goes.
+    pub(crate) fn flush(&mut self) -> Result<(), WireError> {
+        while self.sent < self.outgoing.len() {
+            match self.socket.write(&self.outgoing[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.outgoing = Vec::new();
+        self.sent = 0;
+        Ok(())
+    }
+
+    /// Reads once; then [`Wire::take`] until it gives nothing.
+    pub(crate) fn fill(&mut self) -> Flow {
+        if !self.open {
+            return Flow::Ended;
+        }
+        let mut buffer = [0; READ_BYTES];
+        match self.socket.read(&mut buffer) {
+            Ok(0) => {
+                self.open = false;
+                // Who is killed while it speaks leaves half a frame.
+                if let Err(error) = self.decoder.finish() {
+                    tracing::debug!(%error, "a last word was cut off");
+                }
+                Flow::Ended
+            }
+            Ok(count) => {
+                self.decoder.push(&buffer[..count]);
+                Flow::Came
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Flow::Idle
+            }
+            Err(error) => {
+                self.open = false;
+                tracing::debug!(%error, "a socket failed");
+                Flow::Ended
+            }
+        }
+    }
+
+    /// The next whole message that has come.
+    ///
+    /// # Errors
+    /// What came is no frame, or not the message that belongs here.
+    pub(crate) fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
+        self.decoder.take()
+    }
+}
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
