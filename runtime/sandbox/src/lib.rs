@@ -1,5 +1,33 @@
-//! wasmtime: compile a module, run one attempt under limits.
+//! The engine's wall: the only crate that names wasmtime. It turns a module into
+//! an artifact ([`compile`], in a process of its own) and runs one attempt from
+//! an artifact under limits ([`run`], in a worker process).
+//!
+//! What it promises: the guest gets the files, arguments, environment and clocks
+//! of its [`Plan`] and nothing else of the host; its memories and tables together
+//! never pass the plan's limit; every end has one [`Outcome`], the exit code
+//! exact; [`Interrupt::raise`] ends a guest that computes; no thread is started.
+//!
+//! What it leaves to others: time and the kill of a guest that sits in a host
+//! call (the keeper), CPU and the memory of the process around the guest (the
+//! cgroup), files too large or too many (scratch), the jail.
+//!
+//! [`Outcome`]: stint_api::outcome::Outcome
 
+mod artifact;
+mod compile;
+mod engine;
+mod interrupt;
+mod io;
+mod limiter;
+mod logs;
+mod outcome;
 mod plan;
+mod run;
+mod wasi;
 
+pub use compile::{CompileError, artifact_key, compile};
+pub use engine::EngineError;
+pub use interrupt::Interrupt;
 pub use plan::{Access, Dir, Plan};
+pub use run::{Ran, run};
+pub use stint_scan::Profile;
