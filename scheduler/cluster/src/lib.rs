@@ -16,13 +16,14 @@
 //! | `report` | `report.rs`, which asks `verdict.rs` what an outcome costs |
 //! | `tick`, `next_wake` | `lease.rs` |
 //! | placement, after any of them | `placement.rs` picks, `place.rs` grants |
-//! | views | `view.rs`, `task_runs.rs`, `waiting.rs` |
+//! | views | `view.rs`, `task_runs.rs`, `waiting.rs`, `census.rs` |
 //!
 //! Durable are job, chunk, page, node, module, namespace and meta records
 //! (`record.rs`); a pending or finished task is one bit of a chunk, nothing more.
 
 mod bitmap;
 mod cancel;
+mod census;
 mod chunk;
 mod cluster;
 mod draft;
@@ -48,6 +49,7 @@ mod view;
 mod waiting;
 
 pub use cancel::CancelError;
+pub use census::Census;
 pub use cluster::{Cluster, Config};
 pub use effects::{Change, Effects};
 pub use hello::HelloError;
