@@ -1,0 +1,178 @@
+//! Modules on disk, by digest. A file is visible under its digest only when all
+//! of it is there, is on the disk, has that digest and was scanned.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use stint_api::id::Digest;
+use stint_scan::{ModuleFacts, Rejection};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Uploads at once: each holds a file and a connection.
+const UPLOADS_MAX: usize = 16;
+
+/// Why a module was not taken, or cannot be given.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlobError {
+    #[error("the module is larger than {max} bytes, the most that this scheduler takes")]
+    TooLarge { max: u64 },
+    #[error("the body has the digest {found}, not {expected}")]
+    Digest { expected: Digest, found: Digest },
+    #[error("{0}")]
+    Rejected(Rejection),
+    #[error("cannot use {path}")]
+    Io {
+        path: PathBuf,
+        #[source]
+        cause: std::io::Error,
+    },
+    #[error("the scan of a module broke off")]
+    ScanBroke,
+}
+
+/// The directory of modules.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    directory: PathBuf,
+    bytes_max: u64,
+    uploads: Semaphore,
+    /// One at a time: a scan holds the whole module in memory.
+    scans: Semaphore,
+    next: AtomicU64,
+}
+
+/// A module that is being uploaded; dropped before it is finished, it leaves nothing.
+#[derive(Debug)]
+pub(crate) struct Upload<'a> {
+    blobs: &'a Blobs,
+    _permit: SemaphorePermit<'a>,
+    temporary: Arc<Temporary>,
+    file: tokio::fs::File,
+    hash: Sha256,
+    bytes: u64,
+}
+
+/// A file that goes when nobody needs it; after a rename there is nothing to remove.
+#[derive(Debug)]
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> BlobError + use<> {
+    let path = path.to_owned();
+    |cause| BlobError::Io { path, cause }
+}
+
+impl Blobs {
+    /// The modules below `data_dir`; what a killed upload left is swept.
+    pub(crate) fn open(data_dir: &Path, bytes_max: u64) -> std::io::Result<Self> {
+        let directory = data_dir.join("modules");
+        let temporary = directory.join("uploads");
+        match std::fs::remove_dir_all(&temporary) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        std::fs::create_dir_all(&temporary)?;
+        Ok(Self {
+            directory,
+            bytes_max: bytes_max.min(stint_scan::limits::MODULE_BYTES_MAX),
+            uploads: Semaphore::new(UPLOADS_MAX),
+            scans: Semaphore::new(1),
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// Most bytes of a module.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    /// Begins an upload, when its turn has come.
+    pub(crate) async fn begin(&self) -> Result<Upload<'_>, BlobError> {
+        let permit = self.uploads.acquire().await;
+        let permit = permit.map_err(|_| BlobError::ScanBroke)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.directory.join("uploads").join(number.to_string());
+        let temporary = Arc::new(Temporary(path));
+        let file = tokio::fs::File::create_new(&temporary.0).await;
+        Ok(Upload {
+            blobs: self,
+            _permit: permit,
+            file: file.map_err(io(&temporary.0))?,
+            temporary,
+            hash: Sha256::new(),
+            bytes: 0,
+        })
+    }
+
+    /// The file and size of a module, when it is there.
+    pub(crate) async fn read(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<(tokio::fs::File, u64)>, BlobError> {
+        let path = self.path(digest);
+        let file = match tokio::fs::File::open(&path).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(&path)(error)),
+        };
+        let size = file.metadata().await.map_err(io(&path))?.len();
+        Ok(Some((file, size)))
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.directory.join(format!("{}.wasm", digest.hex()))
+    }
+}
+
+impl Upload<'_> {
+    /// Takes the next bytes.
+    pub(crate) async fn push(&mut self, bytes: &Bytes) -> Result<(), BlobError> {
+        self.bytes += bytes.len() as u64;
+        if self.bytes > self.blobs.bytes_max {
+            return Err(BlobError::TooLarge {
+                max: self.blobs.bytes_max,
+            });
+        }
+        self.hash.update(bytes);
+        let written = self.file.write_all(bytes).await;
+        written.map_err(io(&self.temporary.0))
+    }
+
+    /// Checks digest and structure, and makes the module visible and durable.
+    pub(crate) async fn finish(mut self, expected: Digest) -> Result<ModuleFacts, BlobError> {
+        let found = Digest(self.hash.finalize().into());
+        if found != expected {
+            return Err(BlobError::Digest { expected, found });
+        }
+        self.file.flush().await.map_err(io(&self.temporary.0))?;
+        self.file.sync_all().await.map_err(io(&self.temporary.0))?;
+        let turn = self.blobs.scans.acquire().await;
+        let _turn = turn.map_err(|_| BlobError::ScanBroke)?;
+        let (from, to) = (self.temporary, self.blobs.path(&expected));
+        // The guard goes along: a request that is given up does not remove the file under the scan.
+        let publish = tokio::task::spawn_blocking(move || publish(&from, &to));
+        publish.await.map_err(|_| BlobError::ScanBroke)?
+    }
+}
+
+fn publish(temporary: &Temporary, to: &Path) -> Result<ModuleFacts, BlobError> {
+    let from = &temporary.0;
+    let bytes = std::fs::read(from).map_err(io(from))?;
+    let facts = stint_scan::scan(&bytes).map_err(BlobError::Rejected)?;
+    std::fs::rename(from, to).map_err(io(to))?;
+    if let Some(directory) = to.parent() {
+        std::fs::File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(io(directory))?;
+    }
+    Ok(facts)
+}
