@@ -1,1 +1,23 @@
-//! Shell of the scheduler: HTTP, node links, driver.
+//! The scheduler's shell: HTTP over one listener, node links, and the driver
+//! that owns the heart and the store. Whoever starts one gives it a listener
+//! and a signal to stop; it reads no environment and no command line.
+//!
+//! ```text
+//!  connections ──▶ http ──▶ driver::Handle ──▶ the driver's thread: heart, then store
+//!                   │ ▲                              │
+//!                   │ └── events, orders streams ◀───┘
+//!                   └──▶ blobs (modules), logs: files of their own
+//! ```
+
+mod blobs;
+mod clock;
+mod driver;
+mod events;
+mod http;
+mod listen;
+mod logs;
+mod metrics;
+mod scheduler;
+
+pub use driver::{DriverError, RestoreError};
+pub use scheduler::{Config, RunError, Scheduler, StartError};
