@@ -1,0 +1,113 @@
+//! Has the supervisor's actions done, each by a task of its own.
+
+use std::sync::Arc;
+
+use stint_api::id::AttemptId;
+use stint_api::link::Grant;
+use stint_supervisor::{Action, AttemptEnd};
+
+use super::attempt::{Attempt, From, Known, Live};
+use super::driver::Driver;
+use super::happened::Happened;
+use super::modules::blocking;
+use super::slot::Slot;
+use super::tools::Tools;
+
+impl Driver {
+    /// Does what the supervisor wants, and what follows from that.
+    pub(crate) fn act(&mut self, actions: Vec<Action>) {
+        let mut discard = Vec::new();
+        let mut rest = actions;
+        while !rest.is_empty() {
+            let mut follow = Vec::new();
+            for action in rest {
+                match action {
+                    Action::Prepare { grant } => self.prepare(*grant),
+                    Action::Start { attempt, grant } => {
+                        self.spawn(attempt, *grant, Known::default(), From::Start);
+                    }
+                    Action::Kill { attempt, why } => match self.live.get(&attempt) {
+                        Some(live) => live.kill(why),
+                        None => {
+                            // Whatever it was, it does not run, and nobody else will say so.
+                            let end = AttemptEnd::without_run(why, self.now());
+                            follow.extend(self.supervisor.ended(self.now(), &attempt, end));
+                        }
+                    },
+                    Action::Publish { attempt, output } => self.publish(attempt, output),
+                    Action::Discard { attempt } => {
+                        self.ended.remove(&attempt);
+                        discard.push(attempt);
+                    }
+                    // Modules and inputs are in caches with bounds of their own.
+                    Action::Release { grant } => tracing::debug!(%grant, "let go"),
+                }
+            }
+            rest = follow;
+        }
+        if !discard.is_empty() {
+            self.jobs.spawn(forget(Arc::clone(&self.tools), discard));
+        }
+    }
+
+    /// Gives an attempt a task of its own.
+    pub(crate) fn spawn(&mut self, id: AttemptId, grant: Grant, known: Known, from: From) {
+        let (live, known) = Live::new(known);
+        let attempt = Attempt::new(id.clone(), grant, known, Arc::clone(&self.tools));
+        self.live.insert(id, live);
+        self.attempts.spawn(attempt.run(from));
+    }
+
+    fn prepare(&mut self, grant: Grant) {
+        let tools = Arc::clone(&self.tools);
+        self.preparations.spawn(async move {
+            let (id, plan) = (grant.id, grant.plan);
+            let prepared = async {
+                // Inputs first: they are cheap, and what is refused need not be compiled.
+                let staging = Arc::clone(&tools);
+                blocking(move || staging.staging.stage_all(&plan.inputs)).await??;
+                tools.modules.ready(&plan.module, &id.job).await
+            };
+            let result = prepared.await.map(|_| ());
+            if let Err(outcome) = &result {
+                tracing::info!(grant = %id, %outcome, "cannot be prepared");
+            }
+            tools
+                .teller
+                .tell(Happened::Prepared { grant: id, result })
+                .await;
+        });
+    }
+
+    fn publish(&mut self, attempt: AttemptId, output: String) {
+        let tools = Arc::clone(&self.tools);
+        self.jobs.spawn(async move {
+            let (site, id) = (Arc::clone(&tools), attempt.clone());
+            let published = blocking(move || {
+                let slot = Slot::at(site.dir.slot(&id));
+                site.publisher.publish(&slot, &id, &output)
+            });
+            let result = published.await.flatten();
+            tools
+                .teller
+                .tell(Happened::Published { attempt, result })
+                .await;
+        });
+    }
+}
+
+/// Lets go of attempts: first of their outcomes, so that none is found again
+/// whose files are half gone.
+async fn forget(tools: Arc<Tools>, attempts: Vec<AttemptId>) {
+    tools.keeper.discard(&attempts).await;
+    let removed = blocking(move || {
+        for attempt in attempts {
+            if let Err(error) = Slot::at(tools.dir.slot(&attempt)).remove() {
+                tracing::warn!(%attempt, %error, "its files stay until the next start");
+            }
+        }
+    });
+    if let Err(outcome) = removed.await {
+        tracing::error!(%outcome, "files of attempts stay until the next start");
+    }
+}

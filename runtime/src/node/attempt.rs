@@ -1,0 +1,367 @@
+//! One attempt, from the supervisor's word to start it to the word that it is
+//! over: a task of its own that owns the attempt's directory meanwhile.
+//!
+//! ```text
+//! make slot ─▶ order keeper ─▶ accompany: logs, scratch ─▶ drain logs ─▶ harvest ─▶ ended
+//!     │ kill, or it cannot be had        │ ended, or lost with its keeper            ▲
+//!     └──────────────────────────────────┴───────────────────────────────────────────┘
+//! ```
+//!
+//! What the driver knows comes over a watch, not a queue: each fact stays, so
+//! none can be missed, and the driver never waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stint_api::id::AttemptId;
+use stint_api::link::{Grant, Report};
+use stint_api::outcome::Outcome;
+use stint_supervisor::AttemptEnd;
+use tokio::sync::watch;
+
+use super::happened::Happened;
+use super::harvest::{Left, harvest};
+use super::modules::blocking;
+use super::plan::start_order;
+use super::scratch::Room;
+use super::slot::Slot;
+use super::tail::Tail;
+use super::tools::Tools;
+use crate::keeper::protocol::{Spooled, StartOrder};
+
+/// How often an attempt's logs and files are looked at while it runs: soon
+/// enough for whoever follows a log, seldom enough to cost nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Every so many looks its files are measured, which walks them all.
+const LOOKS_A_MEASURE: u32 = 3;
+/// While this much waits to be told to the scheduler, logs stay in their files:
+/// a few batches, so that the link is never idle for want of it.
+const UNSAID_BYTES_MAX: usize = 8 << 20;
+/// The signal that takes workers along when their keeper dies.
+const SIGKILL: i32 = 9;
+
+/// What the driver knows about an attempt; a fact that is there stays.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// It shall end, with this.
+    pub(crate) kill: Option<Outcome>,
+    /// Its guest ran.
+    pub(crate) started: bool,
+    /// How it ended, as the keeper says.
+    pub(crate) ended: Option<Box<Spooled>>,
+    /// The keeper of this connection does not have it: what was ordered over an
+    /// older connection is lost.
+    pub(crate) missing_in: u64,
+    /// The keeper of this connection has it.
+    pub(crate) present_in: u64,
+}
+
+/// The driver's end of an attempt.
+#[derive(Debug)]
+pub(crate) struct Live(watch::Sender<Known>);
+
+impl Live {
+    /// A live attempt with what is known of it, and what its task is to watch.
+    pub(crate) fn new(known: Known) -> (Self, watch::Receiver<Known>) {
+        let (sender, receiver) = watch::channel(known);
+        (Self(sender), receiver)
+    }
+
+    /// It shall end with `why`; the first reason stays.
+    pub(crate) fn kill(&self, why: Outcome) {
+        self.0.send_modify(|known| {
+            known.kill.get_or_insert(why);
+        });
+    }
+
+    /// Its guest runs.
+    pub(crate) fn started(&self) {
+        self.0.send_modify(|known| known.started = true);
+    }
+
+    /// The keeper says how it ended.
+    pub(crate) fn ended(&self, spooled: Box<Spooled>) {
+        self.0.send_modify(|known| {
+            known.ended.get_or_insert(spooled);
+        });
+    }
+
+    /// Whether the keeper of connection `epoch` has it.
+    pub(crate) fn found(&self, epoch: u64, is_there: bool) {
+        self.0.send_modify(|known| {
+            if is_there {
+                known.present_in = epoch;
+            } else {
+                known.missing_in = epoch;
+            }
+        });
+    }
+}
+
+/// An attempt's task.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    id: AttemptId,
+    grant: Grant,
+    slot: Slot,
+    known: watch::Receiver<Known>,
+    tools: Arc<Tools>,
+}
+
+/// How far an attempt is when its task begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum From {
+    /// Nothing was done.
+    Start,
+    /// An earlier node process gave it to the keeper, which has it over this connection.
+    Kept {
+        /// The connection.
+        epoch: u64,
+    },
+}
+
+impl Attempt {
+    pub(crate) fn new(
+        id: AttemptId,
+        grant: Grant,
+        known: watch::Receiver<Known>,
+        tools: Arc<Tools>,
+    ) -> Self {
+        let slot = Slot::at(tools.dir.slot(&id));
+        Self {
+            id,
+            grant,
+            slot,
+            known,
+            tools,
+        }
+    }
+
+    /// Sees the attempt to its end, and tells the driver.
+    pub(crate) async fn run(mut self, from: From) {
+        let ordered = match from {
+            From::Start => self.start().await,
+            From::Kept { epoch } => Ok(epoch),
+        };
+        let end = match ordered {
+            Ok(epoch) => self.accompany(epoch).await,
+            Err(outcome) => self.without_run(outcome),
+        };
+        let ended = Happened::Ended {
+            attempt: self.id,
+            end: Box::new(end),
+        };
+        self.tools.teller.tell(ended).await;
+    }
+
+    fn without_run(&self, outcome: Outcome) -> AttemptEnd {
+        AttemptEnd::without_run(outcome, self.tools.now())
+    }
+
+    /// Gives the attempt to the keeper; the connection over which.
+    async fn start(&mut self) -> Result<u64, Outcome> {
+        let order = self.make().await?;
+        let keeper = self.tools.keeper.clone();
+        let started = tokio::select! {
+            // First, so that an attempt that shall not run is not begun.
+            biased;
+            why = killed(&mut self.known) => return Err(why),
+            started = keeper.start(order) => started,
+        };
+        started.map_err(|error| Outcome::StartFailed {
+            step: format!("order: {error}"),
+        })
+    }
+
+    /// Makes the slot. Not to be dropped half-way, or its files might stay.
+    async fn make(&mut self) -> Result<StartOrder, Outcome> {
+        let module = self.grant.plan.module;
+        let tools = Arc::clone(&self.tools);
+        let artifact = tokio::select! {
+            biased;
+            why = killed(&mut self.known) => return Err(why),
+            artifact = tools.modules.ready(&module, &self.id.job) => artifact?,
+        };
+        let (id, grant, slot) = (self.id.clone(), self.grant.clone(), self.slot.clone());
+        let tools = Arc::clone(&self.tools);
+        let made = blocking(move || {
+            let failed = |step: String| Outcome::StartFailed { step };
+            let touched = artifact.touch();
+            touched.map_err(|error| failed(format!("the compiled module: {error}")))?;
+            let inputs = tools.staging.stage_all(&grant.plan.inputs)?;
+            slot.make(&inputs)
+                .map_err(|error| failed(super::explain::explain(&error)))?;
+            Ok(start_order(&id, grant, &artifact, &slot, &inputs))
+        });
+        let made = made.await?;
+        if matches!(made, Err(Outcome::StartFailed { .. })) {
+            self.tools.modules.doubt(&module);
+        }
+        made
+    }
+
+    /// Says its logs and watches its files until it is over.
+    async fn accompany(&mut self, epoch: u64) -> AttemptEnd {
+        let mut look = Look::new(&self.id, &self.slot, &self.grant);
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut kill: Option<Outcome> = None;
+        let mut killed_in = None;
+        let spooled = loop {
+            let known = self.known.borrow_and_update().clone();
+            if let Some(spooled) = known.ended {
+                break Some(spooled);
+            }
+            if known.missing_in > epoch {
+                break None;
+            }
+            if kill.is_none() {
+                kill = known.kill;
+            }
+            let current = epoch.max(known.present_in);
+            if let Some(why) = &kill
+                && killed_in.is_none_or(|killed_in| killed_in < current)
+            {
+                killed_in = self.tools.keeper.kill(&self.id, why).await;
+            }
+            tokio::select! {
+                changed = self.known.changed() => if changed.is_err() {
+                    // The driver has gone, and this task goes with it.
+                    std::future::pending::<()>().await;
+                },
+                _ = ticks.tick() => {
+                    let is_full = self.look(&mut look, self.has_room()).await;
+                    kill = kill.or(is_full);
+                }
+            }
+        };
+        // What was written after the last look.
+        look.is_unread = true;
+        while look.is_unread && self.wait_for_room().await {
+            self.look(&mut look, true).await;
+        }
+        match spooled {
+            Some(spooled) => self.finish(*spooled).await,
+            None => self.lost(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        *self.tools.unsaid.borrow() < UNSAID_BYTES_MAX
+    }
+
+    /// Waits until little is unsaid; false when the driver has gone.
+    async fn wait_for_room(&self) -> bool {
+        let mut unsaid = self.tools.unsaid.clone();
+        unsaid
+            .wait_for(|bytes| *bytes < UNSAID_BYTES_MAX)
+            .await
+            .is_ok()
+    }
+
+    /// Looks once; why the attempt must end, if it must.
+    async fn look(&self, look: &mut Look, logs: bool) -> Option<Outcome> {
+        let mut taken = std::mem::take(look);
+        let looked = blocking(move || {
+            let seen = taken.once(logs);
+            (taken, seen)
+        });
+        let (back, seen) = looked.await.ok()?;
+        *look = back;
+        for report in seen.logs {
+            self.tools.teller.tell(Happened::Say(report)).await;
+        }
+        seen.full
+    }
+
+    /// The attempt ended as the keeper says; what it left is looked at.
+    async fn finish(&self, spooled: Spooled) -> AttemptEnd {
+        if matches!(spooled.outcome, Outcome::StartFailed { .. }) {
+            self.tools.modules.doubt(&self.grant.plan.module);
+        }
+        let harvested = if spooled.outcome == Outcome::Succeeded {
+            let (slot, plan) = (self.slot.clone(), self.grant.plan.clone());
+            blocking(move || harvest(&slot, &plan)).await.flatten()
+        } else {
+            Ok(Left::default())
+        };
+        let (outcome, left) = match harvested {
+            Ok(left) => (spooled.outcome, left),
+            Err(outcome) => (outcome, Left::default()),
+        };
+        AttemptEnd {
+            outcome,
+            at: spooled.ended_at,
+            usage: spooled.usage,
+            result: left.result,
+            files: left.files,
+        }
+    }
+
+    /// The attempt is gone with its keeper.
+    fn lost(&self) -> AttemptEnd {
+        let started = self.known.borrow().started;
+        self.without_run(if started {
+            Outcome::WorkerLost { signal: SIGKILL }
+        } else {
+            Outcome::StartFailed {
+                step: "the keeper was lost before the worker was up".to_owned(),
+            }
+        })
+    }
+}
+
+/// Waits until the attempt shall end.
+async fn killed(known: &mut watch::Receiver<Known>) -> Outcome {
+    let why = match known.wait_for(|known| known.kill.is_some()).await {
+        Ok(known) => known.kill.clone(),
+        Err(_) => None,
+    };
+    match why {
+        Some(why) => why,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is looked at while an attempt runs.
+#[derive(Debug, Default)]
+struct Look {
+    watched: Option<(Tail, Room)>,
+    looks: u32,
+    /// Whether the logs had more at the last look.
+    is_unread: bool,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    logs: Vec<Report>,
+    full: Option<Outcome>,
+}
+
+impl Look {
+    fn new(id: &AttemptId, slot: &Slot, grant: &Grant) -> Self {
+        let room = Room::new(slot, grant.plan.limits.scratch);
+        Self {
+            watched: Some((Tail::new(id.clone(), slot), room)),
+            looks: 0,
+            is_unread: true,
+        }
+    }
+
+    fn once(&mut self, logs: bool) -> Seen {
+        let Some((tail, room)) = &mut self.watched else {
+            self.is_unread = false;
+            return Seen::default();
+        };
+        let mut seen = Seen::default();
+        if logs {
+            seen.logs = tail.read();
+            self.is_unread = !seen.logs.is_empty();
+        }
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(LOOKS_A_MEASURE) {
+            seen.full = room.check().err();
+        }
+        seen
+    }
+}

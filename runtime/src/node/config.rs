@@ -1,0 +1,75 @@
+//! What a node is told at its start.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use stint_api::id::NodeId;
+use stint_api::quantity::Resources;
+use url::Url;
+
+use crate::keeper::client::{Lifetime, LimitsMode, Options};
+
+/// Everything that a node is told at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The scheduler, for example `http://127.0.0.1:7070`.
+    pub server: Url,
+    /// What to say to it as `Authorization: Bearer`.
+    pub token: Option<String>,
+    /// The node's directory: made where it is missing, for this user alone. One
+    /// node process at a time.
+    pub dir: PathBuf,
+    /// Compiled modules. Nodes of one user may share it; nobody else may write to it.
+    pub artifacts: PathBuf,
+    /// The node's name, unique in its cluster.
+    pub name: NodeId,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What its slots may take together; [`super::capacity_detected`] when absent.
+    pub capacity: Option<Resources>,
+    /// Inputs must lie beneath one of these directories; none are allowed when empty.
+    pub allow_inputs: Vec<PathBuf>,
+    /// Outputs must lie beneath one of these directories; none are allowed when empty.
+    pub allow_outputs: Vec<PathBuf>,
+    /// The binary that keeper, worker and compiler are; `/proc/self/exe` for this one.
+    pub exe: PathBuf,
+    /// Whether attempts outlive the node process.
+    pub keeper: KeeperLifetime,
+    /// What holds slots to their limits.
+    pub limits: LimitsChoice,
+}
+
+/// Whether attempts outlive the node process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeeperLifetime {
+    /// The keeper goes on without it, until the lease is over; the next node process re-adopts.
+    Outlives,
+    /// The keeper and what it runs go with it.
+    DiesWithNode,
+}
+
+/// What holds slots to their limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitsChoice {
+    /// Cgroups where they can be written, else wasmtime's own limits.
+    Auto,
+    /// Wasmtime's own limits.
+    WasmtimeOnly,
+}
+
+impl Config {
+    /// What the keeper is started with.
+    pub(crate) fn keeper_options(&self) -> Options {
+        Options {
+            dir: self.dir.clone(),
+            limits: match self.limits {
+                LimitsChoice::Auto => LimitsMode::Auto,
+                LimitsChoice::WasmtimeOnly => LimitsMode::Off,
+            },
+            lifetime: match self.keeper {
+                KeeperLifetime::Outlives => Lifetime::Outlives,
+                KeeperLifetime::DiesWithNode => Lifetime::WithNode,
+            },
+        }
+    }
+}

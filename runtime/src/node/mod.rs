@@ -1,0 +1,224 @@
+//! The node process: it links to a scheduler, prepares what the supervisor wants
+//! run, has the keeper run it, and says what became of it.
+//!
+//! ```text
+//! link ──orders, answers──▶ driver (owns the supervisor) ──▶ attempt × n ──▶ keeper
+//!   ◀──hello, batches──────   ▲   │                            │ logs, end
+//!                             │   └──▶ preparation: staging, modules
+//!                             └──── keeping: what the keeper says
+//! ```
+//!
+//! It may die at any moment: what runs is the keeper's, and the next node
+//! process finds it there.
+
+mod acting;
+mod adopting;
+mod artifacts;
+mod attempt;
+mod cache;
+mod capacity;
+mod config;
+mod dir;
+mod driver;
+mod explain;
+mod fetch;
+mod happened;
+mod harvest;
+mod keeping;
+mod link;
+mod modules;
+mod plan;
+mod publish;
+mod scratch;
+mod slot;
+mod staging;
+mod tail;
+mod tools;
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use stint_api::client::{self, Client};
+use stint_api::quantity::Resources;
+use stint_supervisor::Supervisor;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::keeper::client::{ConnectError, Connection, Kept, connect_or_spawn};
+use crate::keeper::clock::Clock;
+
+use artifacts::Artifacts;
+use dir::Dir;
+use driver::{Driver, Stopped};
+use happened::Teller;
+use keeping::Keeper;
+use link::{Identity, Link};
+use modules::Modules;
+use publish::Publisher;
+use staging::Staging;
+use tools::Tools;
+
+pub use artifacts::ArtifactsError;
+pub use capacity::capacity_detected;
+pub use config::{Config, KeeperLifetime, LimitsChoice};
+pub use dir::DirError;
+
+/// A node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its directory cannot be used.
+    #[error(transparent)]
+    Dir(#[from] DirError),
+    /// The directory of compiled modules cannot be used.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactsError),
+    /// What dead attempts left cannot be removed.
+    #[error("remove what dead attempts left")]
+    Sweep(#[source] io::Error),
+    /// The scheduler's address or the token cannot be used.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// There is no keeper.
+    #[error(transparent)]
+    Keeper(#[from] ConnectError),
+    /// Nothing random can be had.
+    #[error("read /dev/urandom")]
+    Random(#[source] io::Error),
+}
+
+/// A node stopped that was not told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The scheduler refuses this node, and would again: a wrong token, another version.
+    #[error("the scheduler refuses this node")]
+    Refused(#[source] client::Error),
+    /// The keeper died, and no other can be had.
+    #[error("the keeper is gone")]
+    Keeper(#[source] ConnectError),
+}
+
+/// A node that has its directory and its keeper.
+#[derive(Debug)]
+pub struct Node {
+    config: Config,
+    dir: Dir,
+    artifacts: Artifacts,
+    client: Client,
+    identity: Identity,
+    keeper: Connection,
+    seed: u64,
+}
+
+impl Node {
+    /// Opens the directory, finds or starts the keeper, and removes what nobody
+    /// knows any more. The scheduler need not answer yet.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let client = Client::new(config.server.as_str(), config.token.clone())?;
+        let dir = Dir::open(&config.dir)?;
+        let artifacts = Artifacts::open(&config.artifacts)?;
+        let seed = dir::random().map_err(StartError::Random)?;
+        let incarnation = dir.incarnation()?;
+        let keeper = connect_or_spawn(&config.exe, &config.keeper_options()).await?;
+        slot::sweep(&dir.slots(), &attempts(&keeper.kept)).map_err(StartError::Sweep)?;
+        let identity = Identity {
+            node: config.name.clone(),
+            incarnation,
+            capacity: config
+                .capacity
+                .unwrap_or_else(|| capacity_detected(dir.root())),
+            labels: config.labels.clone(),
+            limits: keeper.kept.limits.clone(),
+        };
+        Ok(Self {
+            config,
+            dir,
+            artifacts,
+            client,
+            identity,
+            keeper,
+            seed,
+        })
+    }
+
+    /// How it holds slots to their limits: `cgroup v1`, `cgroup v2` or `wasmtime only: <why>`.
+    pub fn limits(&self) -> &str {
+        &self.identity.limits
+    }
+
+    /// What its slots may take together.
+    pub const fn capacity(&self) -> Resources {
+        self.identity.capacity
+    }
+
+    /// Links up, trying for ever, and works until `stop` resolves; then gives its
+    /// tasks back and ends the keeper, within seconds.
+    ///
+    /// # Errors
+    /// The scheduler refuses the node for good, or no keeper can be had.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), RunError> {
+        let cluster = self.dir.cluster().unwrap_or_else(|error| {
+            tracing::warn!(
+                error = explain::explain(&error),
+                "joins as if for the first time"
+            );
+            None
+        });
+        let supervisor = Supervisor::new(stint_supervisor::Config {
+            capacity: self.identity.capacity,
+            cluster,
+            seed: self.seed,
+        });
+        let (teller, happened) = Teller::new();
+        let (keeper_sender, keeper) = Keeper::new();
+        let (unsaid_sender, unsaid) = watch::channel(0);
+        let tools = Arc::new(Tools {
+            modules: Modules::new(
+                self.client.clone(),
+                keeper.clone(),
+                teller.clone(),
+                self.dir.modules(),
+                self.artifacts,
+            ),
+            staging: Staging::new(self.dir.inputs(), self.config.allow_inputs.clone()),
+            publisher: Publisher::new(self.config.allow_outputs.clone()),
+            dir: self.dir,
+            teller: teller.clone(),
+            keeper: keeper.clone(),
+            unsaid,
+            clock: Clock::start(),
+        });
+        let link = Link {
+            client: self.client,
+            identity: self.identity,
+            tools: Arc::clone(&tools),
+        };
+        let driver = Driver::new(supervisor, tools, keeper_sender, unsaid_sender);
+        // Ended when this future is, whichever way.
+        let mut tasks = JoinSet::new();
+        let (exe, options) = (self.config.exe.clone(), self.config.keeper_options());
+        tasks.spawn(keeping::hold(self.keeper, exe, options, teller));
+        tasks.spawn(keeper.pass_leases());
+        driver
+            .run(happened, link.run(), stop)
+            .await
+            .map_err(|stopped| match stopped {
+                Stopped::Refused(error) => RunError::Refused(error),
+                Stopped::Keeper(error) => RunError::Keeper(error),
+            })
+    }
+}
+
+/// Every attempt that a keeper knows.
+fn attempts(kept: &Kept) -> BTreeSet<stint_api::id::AttemptId> {
+    let running = kept.running.iter().map(|running| &running.attempt);
+    let spooled = kept.spooled.iter().map(|spooled| &spooled.attempt);
+    running.chain(spooled).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+//! From a module's digest to its compiled form on this disk: found, or fetched,
+//! scanned and compiled, once for all that wait for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use stint_api::client::Client;
+use stint_api::id::{Digest, JobId};
+use stint_api::link::Report;
+use stint_api::outcome::{Blame, Outcome};
+use stint_api::quantity::Bytes;
+use stint_sandbox::Profile;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+
+use super::artifacts::{Artifact, Artifacts};
+use super::explain::explain;
+use super::fetch::fetch;
+use super::happened::{Happened, Teller};
+use super::keeping::Keeper;
+use crate::keeper::protocol::CompileOrder;
+
+/// Times that a module is given to a keeper to compile: a keeper that dies takes
+/// its compilers along, and a module may be what kills it.
+const COMPILE_TRIES: u32 = 3;
+/// Most modules whose compiled form, or failure, is remembered in memory; on
+/// disk it is found again.
+const KNOWN_MAX: usize = 1_024;
+
+/// What is known of one module; locked while it is found out.
+type Entry = Arc<tokio::sync::Mutex<Option<Known>>>;
+
+#[derive(Clone, Debug)]
+enum Known {
+    Ready(Artifact),
+    /// It never will be: no node can run it.
+    Never(Outcome),
+}
+
+/// The modules of this node.
+#[derive(Debug)]
+pub(crate) struct Modules {
+    client: Client,
+    keeper: Keeper,
+    teller: Teller,
+    /// Fetched modules.
+    dir: PathBuf,
+    artifacts: Artifacts,
+    known: Mutex<BTreeMap<Digest, Entry>>,
+    /// Who waits for a compilation of the current keeper.
+    compiling: Mutex<BTreeMap<Digest, oneshot::Sender<Result<Digest, Outcome>>>>,
+}
+
+impl Modules {
+    pub(crate) const fn new(
+        client: Client,
+        keeper: Keeper,
+        teller: Teller,
+        dir: PathBuf,
+        artifacts: Artifacts,
+    ) -> Self {
+        Self {
+            client,
+            keeper,
+            teller,
+            dir,
+            artifacts,
+            known: Mutex::new(BTreeMap::new()),
+            compiling: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// The compiled form of `module`, which `job` waits for.
+    ///
+    /// # Errors
+    /// The outcome of every attempt at it, or a failure of this node.
+    pub(crate) async fn ready(&self, module: &Digest, job: &JobId) -> Result<Artifact, Outcome> {
+        let entry = self.entry(module);
+        let mut known = match entry.try_lock() {
+            Ok(known) => known,
+            Err(_) => {
+                self.say(job, format!("waiting for {module}")).await;
+                entry.lock().await
+            }
+        };
+        match known.clone() {
+            Some(Known::Ready(artifact)) => return Ok(artifact),
+            Some(Known::Never(outcome)) => return Err(outcome),
+            None => {}
+        }
+        match self.make(module, job).await {
+            Ok(artifact) => {
+                *known = Some(Known::Ready(artifact.clone()));
+                let module = *module;
+                self.teller
+                    .tell(Happened::Say(Report::Compiled { module }))
+                    .await;
+                Ok(artifact)
+            }
+            Err(outcome) => {
+                if outcome.blame() == Blame::JobForGood {
+                    *known = Some(Known::Never(outcome.clone()));
+                }
+                Err(outcome)
+            }
+        }
+    }
+
+    /// A worker could not be started with the compiled form: looks at it again before the next.
+    pub(crate) fn doubt(&self, module: &Digest) {
+        lock(&self.known).remove(module);
+    }
+
+    /// The keeper compiled a module, or did not.
+    pub(crate) fn compiled(&self, module: &Digest, result: Result<Digest, Outcome>) {
+        if let Some(waits) = lock(&self.compiling).remove(module)
+            && waits.send(result).is_err()
+        {
+            tracing::debug!(%module, "nobody waits for this module any more");
+        }
+    }
+
+    /// The keeper is gone, and its compilers with it.
+    pub(crate) fn keeper_gone(&self) {
+        lock(&self.compiling).clear();
+    }
+
+    fn entry(&self, module: &Digest) -> Entry {
+        let mut known = lock(&self.known);
+        if known.len() >= KNOWN_MAX && !known.contains_key(module) {
+            // Those that nobody is busy with; they are found again on disk.
+            known.retain(|_, entry| Arc::strong_count(entry) > 1);
+        }
+        Arc::clone(known.entry(*module).or_default())
+    }
+
+    async fn make(&self, module: &Digest, job: &JobId) -> Result<Artifact, Outcome> {
+        let (artifacts, wanted) = (self.artifacts.clone(), *module);
+        if let Some(found) = blocking(move || artifacts.find(&wanted)).await? {
+            return Ok(found);
+        }
+        self.say(job, format!("fetching {module}")).await;
+        let wasm = fetch(&self.client, &self.dir, module)
+            .await
+            .map_err(|error| step(format!("fetch {module}: {}", explain(&error))))?;
+        let (path, wanted) = (wasm.clone(), *module);
+        let (profile, module_bytes) = blocking(move || scan(&path, &wanted)).await??;
+        self.say(job, format!("compiling {module}")).await;
+        let (artifacts, wanted) = (self.artifacts.clone(), *module);
+        let place = blocking(move || artifacts.place(&wanted, profile))
+            .await?
+            .map_err(|error| step(format!("compile {module}: {error}")))?;
+        let order = CompileOrder {
+            module: *module,
+            wasm,
+            artifact: place.clone(),
+            module_bytes,
+        };
+        let compiled = self.compile(order).await;
+        let artifacts = self.artifacts.clone();
+        blocking(move || match compiled {
+            Ok(sha256) => artifacts
+                .keep(&place, sha256, profile)
+                .map_err(|error| step(format!("keep the compiled module: {error}"))),
+            Err(outcome) => {
+                drop(fs::remove_file(&place));
+                Err(outcome)
+            }
+        })
+        .await?
+    }
+
+    /// Has the keeper compile; again with the next one when it dies meanwhile.
+    async fn compile(&self, order: CompileOrder) -> Result<Digest, Outcome> {
+        for _ in 0..COMPILE_TRIES {
+            let (sender, answer) = oneshot::channel();
+            lock(&self.compiling).insert(order.module, sender);
+            let given = self.keeper.compile(order.clone()).await;
+            given.map_err(|error| step(format!("compile: {}", explain(&error))))?;
+            if let Ok(result) = answer.await {
+                return result;
+            }
+        }
+        Err(step(format!(
+            "compile {}: {COMPILE_TRIES} keepers were lost while they compiled it",
+            order.module
+        )))
+    }
+
+    async fn say(&self, job: &JobId, step: String) {
+        let job = job.clone();
+        let report = Report::Preparing { job, step };
+        self.teller.tell(Happened::Say(report)).await;
+    }
+}
+
+fn step(step: String) -> Outcome {
+    Outcome::StartFailed { step }
+}
+
+/// Reads the structure of a fetched module: its engine profile and its size.
+fn scan(path: &Path, module: &Digest) -> Result<(Profile, Bytes), Outcome> {
+    let bytes = fs::read(path).map_err(|error| step(format!("read {module}: {error}")))?;
+    let facts = stint_scan::scan(&bytes).map_err(|rejection| Outcome::ModuleRejected {
+        what: rejection.to_string(),
+    })?;
+    if facts.digest != module.0 {
+        drop(fs::remove_file(path));
+        return Err(step(format!("{module} was damaged on this node's disk")));
+    }
+    Ok((facts.profile, Bytes(facts.size)))
+}
+
+/// Does `work`, which blocks, beside the runtime's threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Outcome> {
+    spawn_blocking(work)
+        .await
+        .map_err(|error| step(format!("the node process failed: {error}")))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

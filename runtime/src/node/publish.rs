@@ -1,0 +1,379 @@
+//! Moves what a task left to where its job wants it: there whole or not there,
+//! beneath an allowed directory, whatever is cut off half-way.
+//!
+//! ```text
+//! slots/<attempt>/out ──▶ OUTPUT/.stint-<attempt> ──▶ OUTPUT/<task>
+//!                  moved or copied, synced       renamed; takes the place of an earlier one
+//! ```
+//!
+//! Each step may be repeated. The scheduler granted the commit to this attempt
+//! alone, so what is there already is older.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::io::Errno;
+use stint_api::id::AttemptId;
+use stint_api::outcome::Outcome;
+
+use super::explain::explain;
+use super::slot::Slot;
+use super::staging::path_of;
+
+/// Outputs cannot be put in their place.
+#[derive(Debug, thiserror::Error)]
+enum PublishError {
+    #[error("not a file:// URL of an absolute path on this machine")]
+    Url,
+    #[error(
+        "not beneath a directory that this node lets jobs write to; start the node with --allow-outputs DIR"
+    )]
+    NotAllowed,
+    #[error("{doing} {}", path.display())]
+    Io {
+        doing: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} is in the way, and not a directory", path.display())]
+    InTheWay { path: PathBuf },
+    #[error("nothing is left to publish")]
+    Gone,
+}
+
+fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(Errno) -> PublishError {
+    let path = path.to_owned();
+    move |errno| PublishError::Io {
+        doing,
+        path,
+        source: errno.into(),
+    }
+}
+
+/// Publishes beneath the allowed directories.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    allowed: Vec<PathBuf>,
+}
+
+impl Publisher {
+    pub(crate) const fn new(allowed: Vec<PathBuf>) -> Self {
+        Self { allowed }
+    }
+
+    /// Moves `/out` of `slot` to the directory of its task in `output`. Blocks on the disk.
+    ///
+    /// # Errors
+    /// `output-refused`, with the reason.
+    pub(crate) fn publish(
+        &self,
+        slot: &Slot,
+        attempt: &AttemptId,
+        output: &str,
+    ) -> Result<(), Outcome> {
+        let published = self
+            .open(output)
+            .and_then(|base| base.take(&slot.out(), attempt));
+        published.map_err(|error| Outcome::OutputRefused {
+            which: format!("{output}: {}", explain(&error)),
+        })
+    }
+
+    /// Makes the directory that `output` names and opens it, following no
+    /// symbolic link beneath the allowed directory.
+    fn open(&self, output: &str) -> Result<Base, PublishError> {
+        let path = path_of(output).ok_or(PublishError::Url)?;
+        let path = resolve(&path)?;
+        let beneath = self.allowed.iter().find_map(|root| {
+            let root = root.canonicalize().ok()?;
+            let rest = path.strip_prefix(&root).ok()?.to_owned();
+            Some((root, rest))
+        });
+        let (root, rest) = beneath.ok_or(PublishError::NotAllowed)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut dir =
+            rustix::fs::open(&root, flags, Mode::empty()).map_err(io_error("open", &root))?;
+        for name in rest.components() {
+            let Component::Normal(name) = name else {
+                return Err(PublishError::NotAllowed);
+            };
+            match rustix::fs::mkdirat(&dir, name, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(io_error("make", &path)(errno)),
+            }
+            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+            dir = rustix::fs::openat2(&dir, name, flags, Mode::empty(), resolve)
+                .map_err(io_error("open", &path))?;
+        }
+        Ok(Base { dir, path })
+    }
+}
+
+/// `path` with the symbolic links of the part that exists resolved; the rest must be plain names.
+fn resolve(path: &Path) -> Result<PathBuf, PublishError> {
+    let mut missing = Vec::new();
+    let mut there = path;
+    loop {
+        match there.canonicalize() {
+            Ok(found) => {
+                return Ok(missing
+                    .iter()
+                    .rev()
+                    .fold(found, |path, name| path.join(name)));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => {
+                return Err(PublishError::Io {
+                    doing: "open",
+                    path: there.to_owned(),
+                    source,
+                });
+            }
+        }
+        // A name that leads upwards has no `file_name`.
+        let (Some(name), Some(parent)) = (there.file_name(), there.parent()) else {
+            return Err(PublishError::Url);
+        };
+        missing.push(name);
+        there = parent;
+    }
+}
+
+/// The directory of a job's outputs.
+struct Base {
+    dir: OwnedFd,
+    /// For messages.
+    path: PathBuf,
+}
+
+impl Base {
+    fn take(&self, out: &Path, attempt: &AttemptId) -> Result<(), PublishError> {
+        let beside = format!(".stint-{attempt}");
+        let place = attempt.task.to_string();
+        if out.is_dir() {
+            self.bring(out, &beside)?;
+        } else if !self.has(&beside) {
+            // An earlier call came to its end, and its answer was lost.
+            return if self.has(&place) {
+                Ok(())
+            } else {
+                Err(PublishError::Gone)
+            };
+        }
+        rustix::fs::syncfs(&self.dir).map_err(io_error("write", &self.path))?;
+        if let Err(error) = self.put(&beside, &place) {
+            // Nobody asks for it again: the attempt ends with this error.
+            self.remove(&beside)?;
+            return Err(error);
+        }
+        rustix::fs::fsync(&self.dir).map_err(io_error("write", &self.path))
+    }
+
+    /// Moves or copies `out` to the name `beside`.
+    fn bring(&self, out: &Path, beside: &str) -> Result<(), PublishError> {
+        self.remove(beside)?;
+        match rustix::fs::renameat(CWD, out, &self.dir, beside) {
+            Ok(()) => Ok(()),
+            // It is another disk.
+            Err(Errno::XDEV) => copy(out, &self.through(beside)).map_err(|source| {
+                let path = self.path.join(beside);
+                let doing = "copy to";
+                PublishError::Io {
+                    doing,
+                    path,
+                    source,
+                }
+            }),
+            Err(errno) => Err(io_error("move to", &self.path.join(beside))(errno)),
+        }
+    }
+
+    /// Renames `beside` to `place`, and removes what was there before.
+    fn put(&self, beside: &str, place: &str) -> Result<(), PublishError> {
+        let path = self.path.join(place);
+        let rename = |flags| rustix::fs::renameat_with(&self.dir, beside, &self.dir, place, flags);
+        match rename(RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(io_error("rename to", &path)(errno)),
+        }
+        let there = fs::symlink_metadata(self.through(place));
+        if !there.is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(PublishError::InTheWay { path });
+        }
+        rename(RenameFlags::EXCHANGE).map_err(io_error("replace", &path))?;
+        self.remove(beside)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.through(name)).is_ok_and(|metadata| metadata.is_dir())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), PublishError> {
+        super::cache::remove(&self.through(name)).map_err(|source| PublishError::Io {
+            doing: "remove",
+            path: self.path.join(name),
+            source,
+        })
+    }
+
+    /// The path of a name in the directory that is open, whatever is done to its parents meanwhile.
+    fn through(&self, name: &str) -> PathBuf {
+        format!("/proc/self/fd/{}/{name}", self.dir.as_raw_fd()).into()
+    }
+}
+
+/// Copies a directory of files and directories; anything else was refused before.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut rest = vec![PathBuf::new()];
+    while let Some(dir) = rest.pop() {
+        fs::create_dir(to.join(&dir))?;
+        for entry in fs::read_dir(from.join(&dir))? {
+            let entry = entry?;
+            let path = dir.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                rest.push(path);
+            } else if kind.is_file() {
+                fs::copy(from.join(&path), to.join(&path))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    struct Site {
+        root: tempfile::TempDir,
+        publisher: Publisher,
+    }
+
+    fn site() -> Site {
+        let root = tempfile::tempdir().unwrap();
+        let allowed = root.path().join("allowed");
+        fs::create_dir(&allowed).unwrap();
+        Site {
+            publisher: Publisher::new(vec![allowed]),
+            root,
+        }
+    }
+
+    impl Site {
+        fn path(&self, path: &str) -> PathBuf {
+            self.root.path().join(path)
+        }
+
+        /// A slot whose guest left one file that holds `text`.
+        fn slot(&self, attempt: &str, text: &str) -> (Slot, AttemptId) {
+            let slot = Slot::at(self.path(attempt));
+            slot.make(&[]).unwrap();
+            fs::create_dir(slot.out().join("sub")).unwrap();
+            fs::write(slot.out().join("sub/file"), text).unwrap();
+            (slot, attempt.parse().unwrap())
+        }
+
+        fn publish(&self, (slot, attempt): &(Slot, AttemptId), to: &str) -> Result<(), Outcome> {
+            let url = format!("file://{}", self.path(to).display());
+            self.publisher.publish(slot, attempt, &url)
+        }
+
+        fn names(&self, dir: &str) -> Vec<String> {
+            let mut names: Vec<_> = fs::read_dir(self.path(dir))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        }
+    }
+
+    #[test]
+    fn each_task_has_its_directory_and_nothing_is_left_beside() {
+        let site = site();
+        site.publish(&site.slot("a.1.t0.g1.1", "zero"), "allowed/x/y")
+            .unwrap();
+        site.publish(&site.slot("a.1.t10.g1.1", "ten"), "allowed/x/y")
+            .unwrap();
+        assert_eq!(site.names("allowed/x/y"), ["0", "10"]);
+        let text = fs::read_to_string(site.path("allowed/x/y/10/sub/file")).unwrap();
+        assert_eq!(text, "ten");
+    }
+
+    #[test]
+    fn publishing_again_changes_nothing_and_a_later_attempt_takes_the_place() {
+        let site = site();
+        let first = site.slot("a.1.t0.g1.1", "first");
+        site.publish(&first, "allowed").unwrap();
+        site.publish(&first, "allowed").unwrap();
+        site.publish(&site.slot("a.1.t0.g2.1", "second"), "allowed")
+            .unwrap();
+        assert_eq!(site.names("allowed"), ["0"]);
+        let text = fs::read_to_string(site.path("allowed/0/sub/file")).unwrap();
+        assert_eq!(text, "second");
+    }
+
+    #[test]
+    fn a_publication_that_was_cut_off_is_finished() {
+        let site = site();
+        let slot = site.slot("a.1.t0.g1.1", "whole");
+        fs::rename(slot.0.out(), site.path("allowed/.stint-a.1.t0.g1.1")).unwrap();
+        site.publish(&slot, "allowed").unwrap();
+        assert_eq!(site.names("allowed"), ["0"]);
+        assert_eq!(site.names("allowed/0"), ["sub"]);
+    }
+
+    #[test]
+    fn nothing_goes_outside_the_allowed_directories() {
+        let site = site();
+        fs::create_dir(site.path("outside")).unwrap();
+        symlink(site.path("outside"), site.path("allowed/link")).unwrap();
+        for to in [
+            "outside",
+            "allowed/link",
+            "allowed/link/deep",
+            "allowed/%2e%2e/outside",
+            "allowed/a%2f..%2f..%2foutside",
+        ] {
+            let refused = site
+                .publish(&site.slot("a.1.t0.g1.1", "x"), to)
+                .unwrap_err();
+            assert_eq!(refused.reason(), "output-refused", "{to}");
+        }
+        assert_eq!(site.names("outside"), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_not_replaced_unless_it_is_a_directory() {
+        let site = site();
+        fs::write(site.path("allowed/0"), "precious").unwrap();
+        let refused = site
+            .publish(&site.slot("a.1.t0.g1.1", "x"), "allowed")
+            .unwrap_err();
+        assert!(refused.to_string().contains("in the way"), "{refused}");
+        assert_eq!(
+            fs::read_to_string(site.path("allowed/0")).unwrap(),
+            "precious"
+        );
+        assert_eq!(site.names("allowed"), ["0"]);
+    }
+
+    #[test]
+    fn a_copy_holds_all_files() {
+        let site = site();
+        let (slot, _) = site.slot("a.1.t0.g1.1", "text");
+        copy(&slot.out(), &site.path("copy")).unwrap();
+        assert_eq!(
+            fs::read_to_string(site.path("copy/sub/file")).unwrap(),
+            "text"
+        );
+    }
+}

@@ -1,0 +1,178 @@
+//! The files of one attempt, in a directory of its own.
+//!
+//! ```text
+//! slots/<attempt>/in/         inputs: files linked in, directories' mount points
+//!                 out/        what the guest leaves; moved away when it is published
+//!                 scratch/    what it needs meanwhile
+//!                 stdout, stderr
+//!                 left.json   what it left in /out, once that is known
+//! ```
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use stint_api::id::AttemptId;
+
+use super::cache;
+use super::staging::{Staged, link_or_copy};
+
+/// The files of one attempt cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the slot's directory {}", path.display())]
+pub(crate) struct SlotError {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+/// Where the files of one attempt are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    root: PathBuf,
+}
+
+impl Slot {
+    /// The slot whose directory is `root`, made or not.
+    pub(crate) const fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Makes it, empty but for the inputs.
+    pub(crate) fn make(&self, inputs: &[Staged]) -> Result<(), SlotError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| SlotError { path, source }
+        };
+        // A node process that died before it could say so may have begun it.
+        cache::remove(&self.root).map_err(failed(&self.root))?;
+        let mut private = DirBuilder::new();
+        private.mode(0o700);
+        private.create(&self.root).map_err(failed(&self.root))?;
+        for dir in [self.inputs(), self.out(), self.scratch()] {
+            fs::create_dir(&dir).map_err(failed(&dir))?;
+        }
+        for input in inputs {
+            match input {
+                Staged::File { name, path } => {
+                    let place = self.inputs().join(name);
+                    let link = || link_or_copy(&File::open(path)?, &place);
+                    link().map_err(failed(&place))?;
+                }
+                // The guest lists it here, and enters it by a directory of its own.
+                Staged::Directory { name, .. } => {
+                    let place = self.inputs().join(name);
+                    fs::create_dir(&place).map_err(failed(&place))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn inputs(&self) -> PathBuf {
+        self.root.join("in")
+    }
+
+    pub(crate) fn out(&self) -> PathBuf {
+        self.root.join("out")
+    }
+
+    pub(crate) fn scratch(&self) -> PathBuf {
+        self.root.join("scratch")
+    }
+
+    pub(crate) fn stdout(&self) -> PathBuf {
+        self.root.join("stdout")
+    }
+
+    pub(crate) fn stderr(&self) -> PathBuf {
+        self.root.join("stderr")
+    }
+
+    pub(crate) fn left(&self) -> PathBuf {
+        self.root.join("left.json")
+    }
+
+    /// Removes it; what is not there is removed already.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        cache::remove(&self.root)
+    }
+}
+
+/// Removes every slot in `slots` that is not of one of `known`: a node process
+/// died between letting go of the attempt and removing its files.
+pub(crate) fn sweep(slots: &Path, known: &BTreeSet<AttemptId>) -> io::Result<()> {
+    let known: BTreeSet<String> = known.iter().map(ToString::to_string).collect();
+    for entry in fs::read_dir(slots)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if !name.to_str().is_some_and(|name| known.contains(name)) {
+            cache::remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_shows_inputs_and_is_removed_with_all_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        fs::write(&data, "one").unwrap();
+        let slot = Slot::at(dir.path().join("a.1.t0.g1.1"));
+        let inputs = [
+            Staged::File {
+                name: "file".into(),
+                path: data.clone(),
+            },
+            Staged::Directory {
+                name: "dir".into(),
+                path: dir.path().to_owned(),
+            },
+        ];
+        for _ in 0..2 {
+            slot.make(&inputs).unwrap();
+            fs::write(slot.scratch().join("left over"), "x").unwrap();
+        }
+        assert_eq!(
+            fs::read_to_string(slot.inputs().join("file")).unwrap(),
+            "one"
+        );
+        assert!(slot.inputs().join("dir").is_dir());
+        assert!(slot.out().is_dir());
+        slot.remove().unwrap();
+        slot.remove().unwrap();
+        assert!(!dir.path().join("a.1.t0.g1.1").exists());
+        assert_eq!(fs::read_to_string(&data).unwrap(), "one");
+    }
+
+    #[test]
+    fn slots_of_attempts_that_nobody_knows_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let known: AttemptId = "a.1.t0.g1.1".parse().unwrap();
+        for name in [known.to_string(), "a.1.t0.g1.2".into()] {
+            fs::create_dir_all(dir.path().join(name).join("out/deep")).unwrap();
+        }
+        fs::write(dir.path().join("stray"), "x").unwrap();
+        sweep(dir.path(), &BTreeSet::from([known.clone()])).unwrap();
+        let left: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, [known.to_string().as_str()]);
+    }
+
+    #[test]
+    fn a_slot_that_cannot_be_made_says_where() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "in the way").unwrap();
+        let error = Slot::at(file.join("a.1.t0.g1.1")).make(&[]).unwrap_err();
+        assert!(error.to_string().contains("a.1.t0.g1.1"), "{error}");
+    }
+}
