@@ -16,7 +16,7 @@ use super::limits::{Holding, PIDS_MAX, chain};
 use super::process::{Death, Process};
 use super::protocol::CompileOrder;
 use super::slot::Ready;
-use super::wire::Flow;
+use super::wire::{Flow, WireError};
 use crate::COMPILER_VERB;
 use crate::compiler::protocol::{Compilation, FromCompiler, SPEECH};
 
@@ -108,8 +108,11 @@ impl Compile {
             decided: None,
             said: None,
         };
-        if let Err(error) = compile.process.wire.send(&compilation) {
-            compile.decide(step(format!("compiler: {}", chain(&error))));
+        match compile.process.wire.send(&compilation) {
+            Ok(()) => {}
+            // It is gone already; how it died says more than that it does not listen.
+            Err(WireError::Socket(_)) => compile.die(),
+            Err(error) => compile.decide(step(format!("compiler: {}", chain(&error)))),
         }
         Ok(compile)
     }

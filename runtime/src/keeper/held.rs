@@ -317,3 +317,7 @@ impl Held {
         self.holding.close();
     }
 }
+
+#[cfg(test)]
+#[path = "held_tests.rs"]
+mod tests;

@@ -7,8 +7,7 @@ use std::fs::File;
 use std::io;
 use std::process::ExitCode;
 
-use rustix::fs::Mode;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid, umask};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
 
 use super::bell::Bell;
 use super::held::Held;
@@ -67,7 +66,6 @@ fn stand_alone() {
     if let Err(error) = setsid() {
         tracing::debug!(%error, "in a session of its own already");
     }
-    umask(Mode::RWXG | Mode::RWXO);
     let now = getrlimit(Resource::Nofile);
     let wanted = now
         .maximum

@@ -17,7 +17,7 @@ pub mod client;
 pub mod protocol;
 
 mod bell;
-mod clock;
+pub(crate) mod clock;
 mod compile;
 mod compiles;
 mod held;

@@ -70,7 +70,7 @@ pub enum ToKeeper {
     /// Compile a module. Answered by [`FromKeeper::Compiled`]; asking again while
     /// it is under way changes nothing.
     Compile(CompileOrder),
-    /// Kill everything that runs; each attempt ends with `why`.
+    /// Kill every attempt that runs; each ends with `why`. What is compiled goes on.
     StopAll {
         /// The outcome they end with.
         why: Outcome,

@@ -26,7 +26,7 @@ use super::limits::{Holding, chain, of_slot};
 use super::process::Process;
 use super::protocol::{Running, Spooled, StartOrder};
 use super::verdict;
-use super::wire::Flow;
+use super::wire::{Flow, WireError};
 use crate::WORKER_VERB;
 use crate::worker::protocol::{FromWorker, SPEECH, Said};
 
@@ -116,8 +116,11 @@ impl Slot {
             said: None,
             fault: None,
         };
-        if let Err(error) = slot.process.wire.send(&order.plan) {
-            slot.decide(step(format!("plan: {}", chain(&error))));
+        match slot.process.wire.send(&order.plan) {
+            Ok(()) => {}
+            // It is gone already; how it died says more than that it does not listen.
+            Err(WireError::Socket(_)) => slot.die(),
+            Err(error) => slot.decide(step(format!("plan: {}", chain(&error)))),
         }
         Ok(slot)
     }

@@ -83,23 +83,26 @@ impl Wire {
     /// What to wait for; nothing once the other side is gone, which poll would
     /// report for ever.
     pub(crate) fn interest(&self) -> EventFlags {
-        if !self.open {
-            EventFlags::empty()
-        } else if self.is_clear() {
-            EventFlags::IN
-        } else {
-            EventFlags::IN | EventFlags::OUT
-        }
+        let mut interest = EventFlags::empty();
+        interest.set(EventFlags::IN, self.open);
+        interest.set(EventFlags::OUT, !self.is_clear());
+        interest
     }
 
-    /// Whether all that was said is gone out.
+    /// Whether nothing waits to go out.
     pub(crate) fn is_clear(&self) -> bool {
         self.outgoing.is_empty()
     }
 
-    /// Hears no more: what comes is not worth reading.
+    /// Neither hears nor says any more.
     pub(crate) fn close(&mut self) {
         self.open = false;
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        self.outgoing = Vec::new();
+        self.sent = 0;
     }
 
     /// Says `message`, now or as soon as there is room.
@@ -112,18 +115,20 @@ impl Wire {
         self.flush()
     }
 
-    /// Sends as much as goes.
+    /// Sends as much as goes. What cannot be sent any more is forgotten.
     pub(crate) fn flush(&mut self) -> Result<(), WireError> {
         while self.sent < self.outgoing.len() {
             match self.socket.write(&self.outgoing[self.sent..]) {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.forget();
+                    return Err(error.into());
+                }
             }
         }
-        self.outgoing = Vec::new();
-        self.sent = 0;
+        self.forget();
         Ok(())
     }
 

@@ -1,0 +1,135 @@
+//! Node processes come and go, the keeper stays; and when it does not, nothing
+//! of it stays either.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+use stint_api::outcome::{DeadlineScope, Outcome};
+use stint_api::time::Span;
+use stint_runtime::keeper::client::{Lifetime, Options};
+
+use crate::site::{EXE, Site, children, is_gone, kill, until};
+
+const LONG: Span = Span::from_secs(60);
+
+pub(crate) async fn attempts_outlive_the_connection_and_are_told_of_again() {
+    let site = Site::new(Lifetime::Outlives);
+    let mut node = site.connect_leased().await;
+    let order = site.order("a.1.t0.g1.1", "spin", LONG);
+    node.start(&order).await;
+    let started_at = node.started(&order).await;
+    let keeper = node.pid();
+    let workers = children(keeper);
+    drop(node);
+
+    let mut node = site.connect().await;
+    assert_eq!(node.pid(), keeper);
+    assert_eq!(children(keeper), workers);
+    let [running] = node.kept.running.as_slice() else {
+        panic!("{:?}", node.kept);
+    };
+    assert_eq!(running.attempt, order.attempt);
+    assert_eq!(running.grant, order.grant);
+    assert_eq!(running.started_at, Some(started_at));
+    node.kill(&order.attempt, Outcome::Cancelled).await;
+    assert_eq!(node.ended(&order).await.outcome, Outcome::Cancelled);
+}
+
+pub(crate) async fn what_ended_while_no_node_was_there_waits_in_the_spool() {
+    let site = Site::new(Lifetime::Outlives);
+    let mut node = site.connect_leased().await;
+    let order = site.order("a.1.t0.g1.1", "spin", Span::from_millis(200));
+    node.start(&order).await;
+    node.started(&order).await;
+    let keeper = node.pid();
+    drop(node);
+    until("the outcome is in the spool", || {
+        site.spooled(&order.attempt).exists()
+    })
+    .await;
+
+    let expected = Outcome::Deadline {
+        scope: DeadlineScope::Attempt,
+    };
+    let node = site.connect().await;
+    assert_eq!(node.pid(), keeper);
+    assert_eq!(node.kept.running, []);
+    assert_eq!(node.kept.spooled.len(), 1);
+    assert_eq!(node.kept.spooled[0].outcome, expected);
+    // It outlives the keeper too.
+    kill(keeper, Signal::KILL);
+    node.until_gone().await;
+    let node = site.connect().await;
+    assert_ne!(node.pid(), keeper);
+    assert_eq!(node.kept.spooled.len(), 1);
+    assert_eq!(node.kept.spooled[0].outcome, expected);
+    node.keeper.discard(order.attempt.clone()).await.unwrap();
+    until("the outcome is forgotten", || {
+        !site.spooled(&order.attempt).exists()
+    })
+    .await;
+}
+
+pub(crate) async fn a_newer_connection_replaces_the_older() {
+    let site = Site::new(Lifetime::WithNode);
+    let older = site.connect_leased().await;
+    let mut newer = site.connect().await;
+    assert_eq!(newer.pid(), older.pid());
+    older.until_gone().await;
+    // The keeper goes with the newer, not with the older.
+    let order = site.order("a.1.t0.g1.1", "noop", LONG);
+    assert_eq!(newer.run(&order).await.outcome, Outcome::Succeeded);
+}
+
+pub(crate) async fn a_killed_keeper_takes_its_workers_and_the_next_clears_up() {
+    let site = Site::new(Lifetime::Outlives);
+    let mut node = site.connect_leased().await;
+    let orders: Vec<_> = ["spin", "sleep"]
+        .into_iter()
+        .enumerate()
+        .map(|(task, guest)| site.order(&format!("a.1.t{task}.g1.1"), guest, LONG))
+        .collect();
+    for order in &orders {
+        node.start(order).await;
+        node.started(order).await;
+    }
+    let keeper = node.pid();
+    let workers = children(keeper);
+    assert_eq!(workers.len(), 2);
+    let leaf = |group: &std::path::PathBuf| group.ends_with("a.1.t0.g1.1");
+    let confined = node.kept.limits.starts_with("cgroup");
+    assert_eq!(site.groups().iter().any(leaf), confined);
+
+    kill(keeper, Signal::KILL);
+    node.until_gone().await;
+    until("the workers are gone", || {
+        workers.iter().all(|pid| is_gone(*pid))
+    })
+    .await;
+
+    let mut node = site.connect_leased().await;
+    assert_ne!(node.pid(), keeper);
+    assert_eq!(node.kept.running, []);
+    assert_eq!(node.kept.spooled, []);
+    assert!(!site.groups().iter().any(leaf), "{:?}", site.groups());
+    let order = site.order("a.1.t0.g1.1", "noop", LONG);
+    assert_eq!(node.run(&order).await.outcome, Outcome::Succeeded);
+}
+
+pub(crate) async fn a_directory_has_one_keeper() {
+    let site = Site::new(Lifetime::Outlives);
+    let node = site.connect_leased().await;
+    let Options { dir, .. } = site.options();
+    let second = Command::new(EXE)
+        .arg("__keeper")
+        .arg(dir)
+        .args(["auto", "outlives"])
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains("another keeper"), "{said}");
+    // The first is as it was, and can be found.
+    let again = site.connect().await;
+    assert_eq!(again.pid(), node.pid());
+}

@@ -1,0 +1,240 @@
+//! A node's directory for one test, and a look at what a keeper leaves outside of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use sha2::{Digest as _, Sha256};
+use stint_api::id::{AttemptId, Digest};
+use stint_api::link::{Grant, Plan, RetryBudget};
+use stint_api::quantity::{Bytes, Millicores, Resources};
+use stint_api::tasks::TaskRange;
+use stint_api::time::Span;
+use stint_runtime::keeper::client::{Lifetime, LimitsMode, Options, connect_or_spawn};
+use stint_runtime::keeper::protocol::StartOrder;
+use stint_sandbox::Profile;
+use tempfile::TempDir;
+
+use crate::node::Node;
+
+/// This binary, which is the keeper's too.
+pub(crate) const EXE: &str = "/proc/self/exe";
+/// Where the kernel shows its groups.
+const GROUPS: &str = "/sys/fs/cgroup";
+/// No group of ours is deeper.
+const GROUPS_DEPTH: usize = 8;
+/// Longest wait for what must come.
+const BOUND: Duration = Duration::from_secs(20);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let waited = tokio::time::timeout(BOUND, async {
+        while !condition() {
+            tokio::time::sleep(LOOK).await;
+        }
+    });
+    waited.await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// A node's directory; its keeper is ended with it.
+pub(crate) struct Site {
+    temporary: TempDir,
+    options: Options,
+}
+
+impl Site {
+    pub(crate) fn new(lifetime: Lifetime) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().canonicalize().unwrap();
+        Self {
+            options: Options {
+                dir,
+                limits: LimitsMode::Auto,
+                lifetime,
+            },
+            temporary,
+        }
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    pub(crate) fn spooled(&self, attempt: &AttemptId) -> PathBuf {
+        self.dir().join("spool").join(format!("{attempt}.json"))
+    }
+
+    /// Finds or starts its keeper.
+    pub(crate) async fn connect(&self) -> Node {
+        let connected = connect_or_spawn(EXE.as_ref(), &self.options).await;
+        let connection = connected.unwrap_or_else(|error| panic!("{error}: {}", self.log()));
+        Node::new(connection)
+    }
+
+    /// The same, with a lease that no test outlasts.
+    pub(crate) async fn connect_leased(&self) -> Node {
+        let node = self.connect().await;
+        node.lease(Span::from_secs(120)).await;
+        node
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir().join("keeper.log")).unwrap_or_default()
+    }
+
+    /// An order to run `guest`, which is compiled already.
+    pub(crate) fn order(&self, attempt: &str, guest: &str, timeout: Span) -> StartOrder {
+        let attempt: AttemptId = attempt.parse().unwrap();
+        let limits = Resources {
+            cpu: Millicores(1_000),
+            memory: Bytes::mebi(16),
+            scratch: Bytes::mebi(1),
+        };
+        let (artifact, sha256) = artifact(guest);
+        StartOrder {
+            grant: grant(&attempt, limits, timeout),
+            plan: stint_sandbox::Plan {
+                artifact,
+                artifact_sha256: sha256,
+                profile: Profile::Plain,
+                args: vec!["guest".to_owned()],
+                env: Vec::new(),
+                memory_limit_bytes: limits.memory.0,
+                dirs: Vec::new(),
+                stdout: self.dir().join(format!("{attempt}.out")),
+                stderr: self.dir().join(format!("{attempt}.err")),
+                log_bytes_max: 1 << 16,
+            },
+            attempt,
+            limits,
+            timeout,
+        }
+    }
+
+    /// Groups of this directory's keeper: the tree itself and its leaves.
+    pub(crate) fn groups(&self) -> Vec<PathBuf> {
+        let path = self.options.dir.as_os_str().as_encoded_bytes();
+        let tree = &Digest(Sha256::digest(path).into()).hex()[..16];
+        let mut found = Vec::new();
+        find(Path::new(GROUPS), tree, 0, &mut found);
+        let leaves: Vec<_> = found.iter().flat_map(|tree| directories(tree)).collect();
+        found.extend(leaves);
+        found
+    }
+}
+
+fn directories(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn find(dir: &Path, name: &str, depth: usize, found: &mut Vec<PathBuf>) {
+    for below in directories(dir) {
+        if below.ends_with(name) {
+            found.push(below);
+        } else if depth < GROUPS_DEPTH {
+            find(&below, name, depth + 1, found);
+        }
+    }
+}
+
+impl Drop for Site {
+    /// Nothing of a test outlives it, even one that failed.
+    fn drop(&mut self) {
+        let mark = self.dir().to_str().unwrap_or_default().to_owned();
+        for pid in processes() {
+            let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).into_owned();
+            if command.contains("__keeper") && command.contains(&mark) {
+                kill(pid, Signal::TERM);
+            }
+        }
+    }
+}
+
+fn grant(attempt: &AttemptId, limits: Resources, timeout: Span) -> Grant {
+    Grant {
+        id: attempt.grant_id(),
+        tasks: vec![TaskRange::one(attempt.task)],
+        plan: Plan {
+            module: Digest([7; 32]),
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            task_count: 1,
+            limits,
+            timeout,
+            inputs: Vec::new(),
+            output: None,
+        },
+        budget: RetryBudget {
+            retries: 0,
+            losses: 0,
+            backoff: Span::ZERO,
+            backoff_max: Span::ZERO,
+        },
+    }
+}
+
+/// The programs of these tests.
+pub(crate) fn guest(name: &str) -> Vec<u8> {
+    let text = match name {
+        "noop" => r#"(module (memory (export "memory") 1) (func (export "_start")))"#,
+        "spin" => include_str!("../../../tests/jobs/spin.wat"),
+        "exit-42" => include_str!("../../../tests/jobs/exit-code.wat"),
+        "sleep" => include_str!("../../../tests/jobs/sleep-forever.wat"),
+        other => panic!("no guest {other}"),
+    };
+    wat::parse_str(text).unwrap()
+}
+
+/// A guest's artifact and its sha-256, made once.
+fn artifact(name: &str) -> (PathBuf, [u8; 32]) {
+    static MADE: OnceLock<TempDir> = OnceLock::new();
+    let dir = MADE.get_or_init(|| tempfile::tempdir().unwrap());
+    let path = dir.path().join(name);
+    if !path.exists() {
+        fs::write(&path, stint_sandbox::compile(&guest(name)).unwrap()).unwrap();
+    }
+    let sha256 = Sha256::digest(fs::read(&path).unwrap()).into();
+    (path, sha256)
+}
+
+fn processes() -> Vec<i32> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// Child processes of `parent`, zombies too.
+pub(crate) fn children(parent: i32) -> Vec<i32> {
+    let of = |pid: i32| -> Option<i32> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let after = stat.rsplit_once(')')?.1;
+        after.split_whitespace().nth(1)?.parse().ok()
+    };
+    let all = processes().into_iter();
+    all.filter(|pid| of(*pid) == Some(parent)).collect()
+}
+
+pub(crate) fn kill(pid: i32, signal: Signal) {
+    let pid = Pid::from_raw(pid).unwrap();
+    let _ = kill_process(pid, signal);
+}
+
+/// Whether no such process is left, not even one to be reaped.
+pub(crate) fn is_gone(pid: i32) -> bool {
+    test_kill_process(Pid::from_raw(pid).unwrap()).is_err()
+}
