@@ -7,6 +7,7 @@
 
 pub mod frame;
 pub mod keeper;
+pub mod node;
 
 mod child;
 mod compiler;
