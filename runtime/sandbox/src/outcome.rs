@@ -13,6 +13,9 @@ use crate::wasi::Exit;
 
 /// Longest backtrace that is passed on.
 const BACKTRACE_BYTES_MAX: usize = 8 << 10;
+/// Longest frame in it: enough for the names that templates and generics make, and
+/// short enough that one of them does not hide the others.
+const FRAME_CHARS_MAX: usize = 400;
 /// Longest message of the engine that is passed on.
 const MESSAGE_CHARS_MAX: usize = 2_000;
 
@@ -124,7 +127,11 @@ fn backtrace(error: &wasmtime::Error) -> String {
         return String::new();
     };
     let mut text = String::new();
-    for line in frames(backtrace) {
+    for mut line in frames(backtrace) {
+        if let Some((cut, _)) = line.char_indices().nth(FRAME_CHARS_MAX) {
+            line.truncate(cut);
+            line.push('…');
+        }
         if text.len() + line.len() + 1 > BACKTRACE_BYTES_MAX {
             break;
         }

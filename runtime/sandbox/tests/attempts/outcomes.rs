@@ -89,6 +89,18 @@ fn names_cannot_make_frames_of_their_own() {
 }
 
 #[test]
+fn a_name_that_is_endless_hides_no_other_frame() {
+    let endless = "é".repeat(20_000);
+    let text = format!(
+        r#"(module (func $a (@name "{endless}") unreachable) (func $outer (export "_start") (call $a)))"#
+    );
+    let (_, frames) = trap(&Attempt::of_text(&text));
+    assert_eq!(frames.len(), 2);
+    assert!(frames[0].ends_with("é…") && frames[0].len() < 1_000);
+    assert!(frames[1].ends_with("!outer"), "{}", frames[1]);
+}
+
+#[test]
 fn an_exception_that_is_caught_is_none() {
     let outcome = Attempt::of("caught").run().outcome;
     assert_eq!(outcome, Outcome::Exited { code: 7 });
