@@ -106,7 +106,8 @@ impl Driver {
             tokio::select! {
                 Some(happened) = happened.recv() => self.take(happened)?,
                 () = &mut stop, if self.leave_by.is_none() => self.drain(),
-                over = &mut link => if let Over::Refused(error) = over {
+                // Not before it is known what the keeper has, or the first hello would deny it.
+                over = &mut link, if self.epoch > 0 => if let Over::Refused(error) = over {
                     return Err(Stopped::Refused(error));
                 },
                 () = sleep_until(wake) => {
