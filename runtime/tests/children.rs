@@ -1,0 +1,290 @@
+//! Workers and compilers as their keeper meets them: real processes of this
+//! binary, told what to do over a socket, and everything they say back. Without
+//! the usual harness, because the binary must be able to become a child.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stdout, reason = "in place of the harness")]
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use stint_runtime::frame::{Channel, Decoder, NODE_FRAME_BYTES_MAX, encode};
+
+/// Only a hang takes it whole.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Its name, and what it does in a directory of its own.
+type Test = (&'static str, fn(&Path));
+
+const TESTS: [Test; 9] = [
+    ("a_module_is_compiled_and_then_run", compile_and_run),
+    ("the_keepers_signal_is_the_deadline", deadline),
+    ("a_worker_says_what_its_guest_used", usage),
+    ("a_plan_of_another_shape_is_not_run", other_plan),
+    ("a_module_that_is_none_is_refused", no_module),
+    ("cpu_time_over_ends_a_compiler_by_its_signal", cpu_limit),
+    (
+        "an_artifact_too_large_ends_a_compiler_by_its_signal",
+        output_limit,
+    ),
+    ("memory_over_aborts_a_compiler", memory_limit),
+    ("a_child_of_nobody_does_nothing", orphan),
+];
+
+fn main() -> ExitCode {
+    if let Some(code) = stint_runtime::enter() {
+        return code;
+    }
+    let filter = std::env::args().nth(1).filter(|arg| !arg.starts_with('-'));
+    let chosen = TESTS
+        .into_iter()
+        .filter(|(name, _)| filter.as_ref().is_none_or(|part| name.contains(part)));
+    let (mut passed, mut failed) = (0, 0);
+    for (name, test) in chosen {
+        let dir = tempfile::tempdir().unwrap();
+        if std::panic::catch_unwind(|| test(dir.path())).is_ok() {
+            passed += 1;
+            println!("test {name} ... ok");
+        } else {
+            failed += 1;
+            println!("test {name} ... FAILED");
+        }
+    }
+    let result = if failed == 0 { "ok" } else { "FAILED" };
+    println!("test result: {result}. {passed} passed; {failed} failed; 0 ignored");
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// A child and the socket to it.
+struct Kept {
+    child: Child,
+    socket: UnixStream,
+    channel: Channel,
+    decoder: Decoder,
+}
+
+impl Kept {
+    fn start(verb: &str, keeper: u32) -> Self {
+        let (socket, theirs) = UnixStream::pair().unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([verb, &keeper.to_string()])
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let channel = match verb {
+            "__worker" => Channel::Worker,
+            _ => Channel::Compiler,
+        };
+        Self {
+            child,
+            socket,
+            channel,
+            decoder: Decoder::new(channel, NODE_FRAME_BYTES_MAX),
+        }
+    }
+
+    fn worker() -> Self {
+        Self::start("__worker", std::process::id())
+    }
+
+    fn compiler() -> Self {
+        Self::start("__compile", std::process::id())
+    }
+
+    fn tell(mut self, message: &Value) -> Self {
+        let frame = encode(self.channel, NODE_FRAME_BYTES_MAX, message).unwrap();
+        self.socket.write_all(&frame).unwrap();
+        self
+    }
+
+    /// The next thing that it says, if it says anything more.
+    fn hear(&mut self) -> Option<Value> {
+        let mut buffer = [0; 4096];
+        loop {
+            if let Some(message) = self.decoder.take().unwrap() {
+                return Some(message);
+            }
+            match self.socket.read(&mut buffer).unwrap_or(0) {
+                0 => return None,
+                count => self.decoder.push(&buffer[..count]),
+            }
+        }
+    }
+
+    /// Nothing more is said, and the child ends.
+    fn ends(mut self) -> ExitStatus {
+        assert_eq!(self.hear(), None);
+        self.child.wait().unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+/// Compiles a guest and makes the plan of an attempt at it, both in `dir`.
+fn plan(dir: &Path, guest: &str) -> Value {
+    let task = compilation(dir, &job(guest));
+    let mut compiler = Kept::compiler().tell(&task);
+    let said = compiler.hear().unwrap();
+    assert!(compiler.ends().success());
+    let sha256 = said["compiled"]["sha256"].as_str().unwrap();
+    let artifact = fs::read(dir.join("artifact")).unwrap();
+    let bytes: [u8; 32] = Sha256::digest(&artifact).into();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(sha256, format!("sha256:{hex}"));
+    json!({
+        "artifact": dir.join("artifact"),
+        "artifact_sha256": bytes,
+        "profile": "plain",
+        "args": ["guest"],
+        "env": [],
+        "memory_limit_bytes": 64 << 20,
+        "dirs": [],
+        "stdout": dir.join("stdout"),
+        "stderr": dir.join("stderr"),
+        "log_bytes_max": 1 << 20,
+    })
+}
+
+fn compilation(dir: &Path, wasm: &[u8]) -> Value {
+    fs::write(dir.join("wasm"), wasm).unwrap();
+    json!({
+        "wasm": dir.join("wasm"),
+        "artifact": dir.join("artifact"),
+        "cpu_seconds": 60,
+        "output_bytes": 64 << 20,
+        "data_bytes": null,
+    })
+}
+
+fn job(guest: &str) -> Vec<u8> {
+    let jobs = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/jobs");
+    wat::parse_file(format!("{jobs}/{guest}.wat")).unwrap()
+}
+
+/// A module that takes a compiler a while: loops within loops over many locals.
+fn heavy() -> Vec<u8> {
+    let locals = 600;
+    let mut text = "(module (func (export \"_start\")".to_owned();
+    for local in 0..locals {
+        text += &format!("(local $v{local} i64)");
+    }
+    for local in 0..locals {
+        text += &format!(
+            "(loop (local.set $v{local} (i64.add (local.get $v{}) (i64.const {local})))",
+            (local * 7 + 1) % locals
+        );
+    }
+    for local in 0..locals {
+        text += &format!("(br_if 0 (i64.eqz (local.get $v{local}))))");
+    }
+    text += "))";
+    wat::parse_str(text).unwrap()
+}
+
+/// What is left of an ended frame.
+fn ended(said: Option<Value>) -> Value {
+    said.unwrap()["ended"].take()
+}
+
+fn compile_and_run(dir: &Path) {
+    let mut worker = Kept::worker().tell(&plan(dir, "hello"));
+    assert_eq!(worker.hear(), Some(json!("running")));
+    let said = ended(worker.hear());
+    assert_eq!(said["outcome"]["reason"], "succeeded");
+    assert!(worker.ends().success());
+    assert_eq!(fs::read_to_string(dir.join("stdout")).unwrap(), "hello\n");
+}
+
+fn deadline(dir: &Path) {
+    let mut worker = Kept::worker().tell(&plan(dir, "spin"));
+    assert_eq!(worker.hear(), Some(json!("running")));
+    worker.signal(Signal::USR1);
+    let said = ended(worker.hear());
+    assert_eq!(
+        said["outcome"],
+        json!({"reason": "deadline", "scope": "attempt"})
+    );
+    assert!(worker.ends().success());
+}
+
+fn usage(dir: &Path) {
+    let mut worker = Kept::worker().tell(&plan(dir, "memory-polite"));
+    worker.hear();
+    let said = ended(worker.hear());
+    assert_eq!(said["outcome"], json!({"reason": "exited", "code": 3}));
+    assert_eq!(said["peak_memory"], "128Ki");
+    assert_ne!(said["refused_growth"], "0");
+    assert_ne!(said["cpu"], "0s");
+    assert!(worker.ends().success());
+}
+
+fn other_plan(dir: &Path) {
+    let mut other = plan(dir, "hello");
+    other["network"] = json!("all of it");
+    let status = Kept::worker().tell(&other).ends();
+    assert_eq!(status.code(), Some(1));
+    assert!(!dir.join("stdout").exists());
+}
+
+fn no_module(dir: &Path) {
+    let mut compiler = Kept::compiler().tell(&compilation(dir, b"(module)"));
+    let said = compiler.hear().unwrap();
+    assert_eq!(said["refused"]["outcome"]["reason"], "module-rejected");
+    assert!(compiler.ends().success());
+    assert!(!dir.join("artifact").exists());
+}
+
+fn cpu_limit(dir: &Path) {
+    let mut task = compilation(dir, &heavy());
+    task["cpu_seconds"] = json!(1);
+    let status = Kept::compiler().tell(&task).ends();
+    assert_eq!(status.signal(), Some(Signal::XCPU.as_raw()), "{status}");
+}
+
+fn output_limit(dir: &Path) {
+    let mut task = compilation(dir, &job("hello"));
+    task["output_bytes"] = json!(1_000);
+    let status = Kept::compiler().tell(&task).ends();
+    assert_eq!(status.signal(), Some(Signal::XFSZ.as_raw()), "{status}");
+    assert!(!dir.join("artifact").exists());
+}
+
+fn memory_limit(dir: &Path) {
+    let mut task = compilation(dir, &heavy());
+    task["data_bytes"] = json!(16 << 20);
+    let status = Kept::compiler().tell(&task).ends();
+    assert_eq!(status.signal(), Some(Signal::ABORT.as_raw()), "{status}");
+}
+
+fn orphan(dir: &Path) {
+    let plan = plan(dir, "hello");
+    // Process 1 is the parent of neither.
+    let status = Kept::start("__worker", 1).ends();
+    assert_eq!(status.code(), Some(1));
+    let status = Kept::start("__compile", 1).ends();
+    assert_eq!(status.code(), Some(1));
+    // A keeper that closes its end without a word has nothing to run either.
+    let worker = Kept::worker();
+    worker.socket.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(worker.ends().code(), Some(1));
+    assert!(!dir.join("stdout").exists(), "{plan}");
+}
