@@ -1,6 +1,7 @@
 //! One attempt after the other, and many at once.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use rustix::process::Signal;
 use stint_api::outcome::{DeadlineScope, Measured, Outcome};
@@ -42,6 +43,24 @@ pub(crate) async fn an_attempt_is_told_of_from_start_to_end() {
         !site.spooled(&order.attempt).exists()
     })
     .await;
+}
+
+pub(crate) async fn without_cgroups_it_runs_and_says_so() {
+    let site = site().without_cgroups();
+    let mut node = site.connect_leased().await;
+    assert!(
+        node.kept.limits.starts_with("wasmtime only: "),
+        "{:?}",
+        node.kept
+    );
+    let order = site.order("a.1.t0.g1.1", "noop", LONG);
+    let ended = node.run(&order).await;
+    assert_eq!(ended.outcome, Outcome::Succeeded);
+    assert_eq!(ended.usage.measured, Measured::Process);
+    assert!(ended.usage.cpu > Span::ZERO);
+    let order = site.order("a.1.t1.g1.1", "spin", Span::from_millis(50));
+    assert_eq!(node.run(&order).await.outcome, DEADLINE);
+    assert_eq!(site.groups(), Vec::<PathBuf>::new());
 }
 
 pub(crate) async fn an_exit_code_is_told_exactly() {

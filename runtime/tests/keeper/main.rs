@@ -33,6 +33,7 @@ type Test = (&'static str, fn());
 const TESTS: &[Test] = tests! {
     attempts::{
         an_attempt_is_told_of_from_start_to_end,
+        without_cgroups_it_runs_and_says_so,
         an_exit_code_is_told_exactly,
         a_start_that_is_repeated_changes_nothing,
         a_killed_attempt_ends_with_the_reason_that_was_given,
@@ -55,6 +56,7 @@ const TESTS: &[Test] = tests! {
         what_ended_while_no_node_was_there_waits_in_the_spool,
         a_newer_connection_replaces_the_older,
         a_killed_keeper_takes_its_workers_and_the_next_clears_up,
+        a_keeper_that_is_killed_at_any_moment_leaves_nothing_for_long,
         a_directory_has_one_keeper,
     }
     leaving::{

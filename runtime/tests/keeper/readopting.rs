@@ -1,16 +1,20 @@
 //! Node processes come and go, the keeper stays; and when it does not, nothing
 //! of it stays either.
 
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use stint_api::outcome::{DeadlineScope, Outcome};
 use stint_api::time::Span;
 use stint_runtime::keeper::client::{Lifetime, Options};
 
-use crate::site::{EXE, Site, children, is_gone, kill, until};
+use crate::site::{EXE, Site, children, is_gone, kill, until, workers_of};
 
 const LONG: Span = Span::from_secs(60);
+/// A tree without leaves: one group in each of at most four hierarchies.
+const GROUPS_OF_A_TREE: usize = 4;
 
 pub(crate) async fn attempts_outlive_the_connection_and_are_told_of_again() {
     let site = Site::new(Lifetime::Outlives);
@@ -96,7 +100,7 @@ pub(crate) async fn a_killed_keeper_takes_its_workers_and_the_next_clears_up() {
     let keeper = node.pid();
     let workers = children(keeper);
     assert_eq!(workers.len(), 2);
-    let leaf = |group: &std::path::PathBuf| group.ends_with("a.1.t0.g1.1");
+    let leaf = |group: &PathBuf| group.ends_with("a.1.t0.g1.1");
     let confined = node.kept.limits.starts_with("cgroup");
     assert_eq!(site.groups().iter().any(leaf), confined);
 
@@ -114,6 +118,34 @@ pub(crate) async fn a_killed_keeper_takes_its_workers_and_the_next_clears_up() {
     assert!(!site.groups().iter().any(leaf), "{:?}", site.groups());
     let order = site.order("a.1.t0.g1.1", "noop", LONG);
     assert_eq!(node.run(&order).await.outcome, Outcome::Succeeded);
+}
+
+/// It may be in the middle of anything: a leaf half made, a worker not yet in it.
+pub(crate) async fn a_keeper_that_is_killed_at_any_moment_leaves_nothing_for_long() {
+    let site = Site::new(Lifetime::Outlives);
+    let mut random = fastrand::Rng::with_seed(3);
+    for round in 0..20 {
+        let node = site.connect_leased().await;
+        let keeper = node.pid();
+        assert_eq!(node.kept.running, [], "round {round}");
+        assert!(
+            site.groups().len() <= GROUPS_OF_A_TREE,
+            "{:?}",
+            site.groups()
+        );
+        for task in 0..4 {
+            let order = site.order(&format!("a.1.t{task}.g{}.1", round + 1), "sleep", LONG);
+            node.start(&order).await;
+        }
+        tokio::time::sleep(Duration::from_micros(random.u64(..8_000))).await;
+        kill(keeper, Signal::KILL);
+        node.until_gone().await;
+        until("the workers are gone", || workers_of(keeper).is_empty()).await;
+    }
+    let node = site.connect().await;
+    node.keeper.exit().await.unwrap();
+    node.until_gone().await;
+    assert_eq!(site.groups(), Vec::<PathBuf>::new());
 }
 
 pub(crate) async fn a_directory_has_one_keeper() {

@@ -61,6 +61,12 @@ impl Site {
         }
     }
 
+    /// As on a machine where no cgroup can be written.
+    pub(crate) fn without_cgroups(mut self) -> Self {
+        self.options.limits = LimitsMode::Off;
+        self
+    }
+
     pub(crate) fn options(&self) -> &Options {
         &self.options
     }
@@ -227,6 +233,17 @@ pub(crate) fn children(parent: i32) -> Vec<i32> {
     };
     let all = processes().into_iter();
     all.filter(|pid| of(*pid) == Some(parent)).collect()
+}
+
+/// Workers that were started by `keeper`, wherever they are now.
+pub(crate) fn workers_of(keeper: i32) -> Vec<i32> {
+    let of = format!("__worker\0{keeper}\0");
+    let all = processes().into_iter();
+    all.filter(|pid| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command).contains(&of)
+    })
+    .collect()
 }
 
 pub(crate) fn kill(pid: i32, signal: Signal) {
