@@ -1,0 +1,87 @@
+//! Submitting, listing, cancelling: over both versions of HTTP.
+
+use serde_json::json;
+use stint_api::id::Namespace;
+use stint_api::job::JobSpec;
+use stint_api::view::JobState;
+
+use super::Site;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_and_body_make_one_job() {
+    let site = Site::start().await;
+    let body = json!({ "module": site.push().await }).to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotency-key", "k"),
+    ];
+    let submit = |body: String| site.ask_with("POST", "/v1/jobs", &headers, body);
+    let (status, made) = submit(body.clone()).await;
+    assert_eq!(status, 201, "{made}");
+    let (status, same) = submit(body.clone()).await;
+    assert_eq!((status, &same), (200, &made));
+    let (status, problem) = submit(body.replace('}', ",\"tasks\":2}")).await;
+    assert_eq!(status, 422);
+    assert_eq!(problem["type"], "urn:stint:idempotency-key-reused");
+    // In another namespace the key is another one.
+    let (status, problem) = submit(body.replace('}', ",\"namespace\":\"b\"}")).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (422, &json!("urn:stint:module-unknown"))
+    );
+    let (_, list) = site.get("/v1/jobs").await;
+    assert_eq!(list["jobs"].as_array().unwrap().len(), 1);
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_submits_at_once_make_one_job() {
+    let site = Site::start().await;
+    let body = json!({ "module": site.push().await }).to_string();
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotency-key", "k"),
+    ];
+    let submits = (0..32).map(|_| site.ask_with("POST", "/v1/jobs", &headers, body.clone()));
+    let statuses: Vec<u16> = futures_util::future::join_all(submits)
+        .await
+        .into_iter()
+        .map(|(status, _)| status)
+        .collect();
+    let made = statuses.iter().filter(|status| **status == 201).count();
+    assert_eq!(made, 1, "{statuses:?}");
+    assert!(
+        statuses.iter().all(|s| [200, 201, 409].contains(s)),
+        "{statuses:?}"
+    );
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_are_listed_in_pages_newest_first_and_cancelled_once() {
+    let site = Site::start().await;
+    let client = site.client();
+    let mut spec = JobSpec::new(site.push().await);
+    for tasks in 1..=3 {
+        spec.tasks = tasks;
+        client.submit(&spec, &format!("k{tasks}")).await.unwrap();
+    }
+    let namespace = Namespace::default();
+    let first = client.jobs(&namespace, None, 2).await.unwrap();
+    let numbers = |list: &stint_api::view::JobList| -> Vec<u64> {
+        list.jobs.iter().map(|job| job.id.number).collect()
+    };
+    assert_eq!(numbers(&first), [3, 2]);
+    let rest = client
+        .jobs(&namespace, first.next.as_deref(), 2)
+        .await
+        .unwrap();
+    assert_eq!((numbers(&rest), rest.next), (vec![1], None));
+    assert!(first.jobs[0].waiting.is_some());
+    let id = "default.2".parse().unwrap();
+    for _ in 0..2 {
+        client.cancel(&id).await.unwrap();
+        assert_eq!(client.job(&id).await.unwrap().state, JobState::Cancelled);
+    }
+    site.stop().await;
+}
