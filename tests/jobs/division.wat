@@ -1,0 +1,6 @@
+;; Divides by zero.
+;; Expected: trapped, kind "integer-division-by-zero".
+(module
+  (global $zero (mut i32) (i32.const 0))
+  (func (export "_start")
+    (drop (i32.div_u (i32.const 1) (global.get $zero)))))
