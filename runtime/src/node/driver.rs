@@ -24,7 +24,7 @@ use crate::keeper::protocol::BootTime;
 
 /// How long a node that goes waits for its attempts to die and its reports to be
 /// answered; an operator's patience with SIGTERM is seconds.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
+const DRAIN_MAX: Duration = Duration::from_secs(4);
 /// How long it waits for files to be removed after that.
 const JOBS_MAX: Duration = Duration::from_secs(2);
 /// How long it waits for the keeper to be gone after that.
