@@ -18,8 +18,11 @@ use stint_scan::{Kind, ModuleFacts};
 use super::Shared;
 use super::extract::{Params, Segment, drain, refuse_length};
 use super::problem::ApiError;
-use crate::blobs::{BlobError, Upload};
+use crate::blobs::Upload;
+use crate::driver::CallError;
 
+/// Longest wait for a turn among the uploads; beyond, the client is told to come again.
+const TURN_WAIT: Duration = Duration::from_secs(20);
 /// Longest silence in an upload: what is sent at all comes within a round trip or a few.
 const PIECE_WAIT: Duration = Duration::from_secs(30);
 /// Longest upload: the largest module over a slow line.
@@ -52,14 +55,15 @@ pub(super) async fn push(
     mut body: Body,
 ) -> Result<(StatusCode, Json<ModuleView>), ApiError> {
     refuse_length(&headers, &mut body, api.blobs.bytes_max()).await?;
-    let mut upload = api.blobs.begin().await?;
+    let turn = tokio::time::timeout(TURN_WAIT, api.blobs.begin()).await;
+    let mut upload = turn.map_err(|_| CallError::Busy)??;
     let taken = tokio::time::timeout(UPLOAD_WAIT, take(&mut upload, &mut body)).await;
     match taken.unwrap_or(Err(ApiError::BodySlow)) {
         Ok(()) => {}
         Err(error) => {
             // What came is gone before the rest is waited for.
             drop(upload);
-            if matches!(error, ApiError::Blob(BlobError::TooLarge { .. })) {
+            if matches!(error, ApiError::BodyTooLarge { .. }) {
                 drain(&mut body).await;
             }
             return Err(error);

@@ -34,7 +34,7 @@ async fn a_module_is_pushed_shown_and_given_to_nodes() {
     );
     assert_eq!(
         client.modules(&namespace).await.unwrap().modules,
-        [pushed.clone()]
+        std::slice::from_ref(&pushed)
     );
     let mut bytes = Vec::new();
     let mut stream = client.module_bytes(&pushed.digest).await.unwrap();
