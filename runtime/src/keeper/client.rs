@@ -152,6 +152,7 @@ async fn search(site: &launch::Site, exe: &Path) -> Result<Connection, ConnectEr
                     return Ok(connection);
                 }
             }
+            Err(error) if is_passing(&error) => {}
             Err(error) if !nobody_listens(&error) => return Err(ConnectError::Socket(error)),
             Err(_) if !launched => {
                 site.launch(exe).await?;
@@ -165,6 +166,14 @@ async fn search(site: &launch::Site, exe: &Path) -> Result<Connection, ConnectEr
         wait = (wait * 2).min(LOOK_AGAIN_MAX);
         launched = false;
     }
+}
+
+/// Whether a keeper was there, and has just died or is too busy to take one more.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::WouldBlock
+    )
 }
 
 fn nobody_listens(error: &io::Error) -> bool {

@@ -82,7 +82,7 @@ impl Site {
     /// Finds or starts its keeper.
     pub(crate) async fn connect(&self) -> Node {
         let connected = connect_or_spawn(EXE.as_ref(), &self.options).await;
-        let connection = connected.unwrap_or_else(|error| panic!("{error}: {}", self.log()));
+        let connection = connected.unwrap_or_else(|error| panic!("{error:?}: {}", self.log()));
         Node::new(connection)
     }
 
