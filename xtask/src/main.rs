@@ -5,6 +5,7 @@
     reason = "what these steps do is to tell a person how they go"
 )]
 
+mod demo;
 mod deny;
 mod guests;
 mod test;
@@ -12,6 +13,8 @@ mod vm;
 
 mod command;
 mod layout;
+mod product;
+mod site;
 
 use std::process::ExitCode;
 
@@ -20,6 +23,7 @@ use layout::Layout;
 const USAGE: &str = "\
 usage: cargo xtask VERB
 
+  demo     run a real data job, and jobs that misbehave, on a scheduler and two nodes
   test     every check: format, lints, docs, tests, dependency rules
   test-v2  what must hold on cgroups v2, in a virtual machine (part of test)
   guests   get a WebAssembly target and build the example programs
@@ -32,6 +36,9 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let layout = Layout::of_this_checkout();
     let done = match words.as_slice() {
+        ["demo", rest @ ..] => {
+            guests::Toolchain::asked(rest).and_then(|toolchain| demo::demo(&layout, toolchain))
+        }
         ["guests", rest @ ..] => {
             guests::Toolchain::asked(rest).and_then(|toolchain| guests::guests(&layout, toolchain))
         }

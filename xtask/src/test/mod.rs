@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use crate::command::{command, line, run};
 use crate::guests::{self, Toolchain};
 use crate::layout::Layout;
-use crate::{deny, vm};
+use crate::{deny, product, vm};
 use counts::Counts;
 
 /// What came of one step.
@@ -46,7 +46,7 @@ pub(crate) fn test(layout: &Layout) -> Result<()> {
     steps.run("format", |_| format(layout));
     // Built first, because the end-to-end tests run the binary and the guests.
     let guests = steps.run("guests", |_| guests::guests(layout, Toolchain::Any));
-    let built = steps.run("build", |_| build(layout));
+    let built = steps.run("build", |_| product::build(layout));
     if guests && built {
         steps.run("tests", |counts| tests(layout, counts));
         steps.run("cgroups v2 in a virtual machine", |_| vm::run(layout));
@@ -135,10 +135,6 @@ fn format(layout: &Layout) -> Result<()> {
         cargo(layout, &beside)?;
     }
     Ok(())
-}
-
-fn build(layout: &Layout) -> Result<()> {
-    cargo(layout, &["build", "--workspace", "--locked"])
 }
 
 fn tests(layout: &Layout, counts: &mut Counts) -> Result<()> {
