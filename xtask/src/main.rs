@@ -5,6 +5,7 @@
     reason = "what these steps do is to tell a person how they go"
 )]
 
+mod bench;
 mod demo;
 mod deny;
 mod guests;
@@ -27,6 +28,7 @@ usage: cargo xtask VERB
   test     every check: format, lints, docs, tests, dependency rules
   test-v2  what must hold on cgroups v2, in a virtual machine (part of test)
   guests   get a WebAssembly target and build the example programs
+  bench    measure starts and throughput against plain processes
   deny     check the rules of deny.toml
 
   --debian, after guests or demo: build guests with Debian's packages though rustup could";
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         }
         ["test"] => test::test(&layout),
         ["test-v2"] => vm::run(&layout),
+        ["bench"] => bench::bench(&layout),
         ["deny"] => deny::deny(&layout),
         _ => {
             eprintln!("{USAGE}");

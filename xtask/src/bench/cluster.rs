@@ -1,0 +1,177 @@
+//! Our side: a scheduler and one node with the machine's cores, each a process,
+//! spoken to over the API as any client would.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use super::figures::{Figures, Rate};
+use super::http::Connection;
+use crate::layout::Layout;
+use crate::site::{Site, wait_for};
+
+/// `(module (func (export "_start")))`: what every task runs.
+const NO_OP: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+/// The one node.
+const NODE: &str = "node";
+/// Long, so that a busy machine is not taken for a dead one.
+const LEASE: &str = "10s";
+/// Longest that scheduler and node may take to be ready.
+const READY_BOUND: Duration = Duration::from_secs(60);
+
+/// A running scheduler and node, and the no-op module.
+pub(super) struct Cluster {
+    site: Site,
+    stint: std::path::PathBuf,
+    url: String,
+    module: String,
+    limits: String,
+}
+
+impl Cluster {
+    /// Starts both and pushes the module.
+    ///
+    /// # Errors
+    /// They do not become ready.
+    pub(super) fn start(layout: &Layout, site: &Site, dir: &Path) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        site.start("scheduler", site.scheduler(LEASE))?;
+        let capacity = format!("cpu={cores},memory=4Gi,scratch=4Gi");
+        site.start(NODE, site.node(NODE, &capacity, dir))?;
+        let mut cluster = Self {
+            site: site.clone(),
+            stint: layout.stint(),
+            url: site.url(),
+            module: String::new(),
+            limits: String::new(),
+        };
+        cluster.limits = wait_for("the node is ready", READY_BOUND, || {
+            let nodes = cluster.ask(&["nodes"]).unwrap_or_default();
+            let node = &nodes["nodes"][0];
+            let ready = node["state"] == "ready";
+            Ok(ready.then(|| node["limits"].as_str().unwrap_or_default().to_owned()))
+        })?;
+        let wasm = dir.join("no-op.wasm");
+        std::fs::write(&wasm, NO_OP)?;
+        let pushed = cluster.ask(&["module", "push", &wasm.to_string_lossy()])?;
+        let digest = pushed["digest"].as_str().context("a digest")?;
+        digest.clone_into(&mut cluster.module);
+        Ok(cluster)
+    }
+
+    /// How the node holds its slots to their limits.
+    pub(super) fn limits(&self) -> &str {
+        &self.limits
+    }
+
+    /// Runs one task to its end.
+    ///
+    /// # Errors
+    /// It does not succeed.
+    pub(super) fn one_task(&self) -> Result<Duration> {
+        let mut connection = Connection::open(&self.url)?;
+        let (took, _) = self.job(&mut connection, 1)?;
+        Ok(took)
+    }
+
+    /// Runs `count` jobs of one task, one after the other.
+    ///
+    /// # Errors
+    /// One does not succeed.
+    pub(super) fn one_task_jobs(
+        &self,
+        count: usize,
+        jobs: &mut Figures,
+        attempts: &mut Figures,
+    ) -> Result<()> {
+        let mut connection = Connection::open(&self.url)?;
+        let cpu = self.cpu();
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            let (took, id) = self.job(&mut connection, 1)?;
+            jobs.add(took);
+            ids.push(id);
+        }
+        jobs.add_cpu(self.cpu().saturating_sub(cpu));
+        for id in ids {
+            let job = self.ask(&["status", &id])?;
+            let wall = job["usage"]["wall_seconds"].as_f64();
+            attempts.add(Duration::from_secs_f64(wall.context("a wall time")?));
+        }
+        Ok(())
+    }
+
+    /// Runs one array of `tasks` tasks to its end.
+    ///
+    /// # Errors
+    /// It does not succeed.
+    pub(super) fn array(&self, tasks: usize, rate: &mut Rate) -> Result<()> {
+        let mut connection = Connection::open(&self.url)?;
+        let cpu = self.cpu();
+        let (took, _) = self.job(&mut connection, tasks)?;
+        rate.add(tasks, took, self.cpu().saturating_sub(cpu));
+        Ok(())
+    }
+
+    /// Submits a job and waits for its end: how long that took, and its id.
+    fn job(&self, connection: &mut Connection, tasks: usize) -> Result<(Duration, String)> {
+        let spec = json!({
+            "module": self.module, "tasks": tasks, "cpu": "250m", "memory": "16Mi",
+            "scratch": "1Mi", "timeout": "60s",
+        });
+        // Opened before the clock starts: a client keeps its connections.
+        let events = Connection::open(&self.url)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let key = format!("bench-{}", now.as_nanos());
+        let start = Instant::now();
+        let submitted = connection.post("/v1/jobs", &key, &spec)?;
+        let id = submitted["id"].as_str().context("an id")?.to_owned();
+        let done = events.wait_for_event(&format!("/v1/jobs/{id}/events"), r#""kind":"done""#)?;
+        let took = start.elapsed();
+        ensure!(
+            done.contains(r#""state":"succeeded""#),
+            "{id} did not succeed: {done}"
+        );
+        Ok((took, id))
+    }
+
+    /// CPU time of scheduler, node, keeper and every worker so far.
+    fn cpu(&self) -> Duration {
+        let mut pids = self.site.pids(NODE);
+        pids.extend(self.site.pid("scheduler"));
+        Site::cpu(&pids)
+    }
+
+    fn ask(&self, args: &[&str]) -> Result<Value> {
+        let output = Command::new(&self.stint)
+            .args(args)
+            .arg("--json")
+            .env("STINT_SERVER", &self.url)
+            .output()
+            .context("cannot start stint")?;
+        ensure!(
+            output.status.success(),
+            "stint {}: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_no_op_is_a_module_whose_sections_have_the_lengths_they_claim() {
+        let mut rest = &super::NO_OP[8..];
+        let mut ids = Vec::new();
+        while let [id, length, tail @ ..] = rest {
+            ids.push(*id);
+            rest = &tail[usize::from(*length)..];
+        }
+        assert_eq!(ids, [1, 3, 7, 10]);
+    }
+}
