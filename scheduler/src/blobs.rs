@@ -81,6 +81,8 @@ impl Blobs {
             _ => {}
         }
         std::fs::create_dir_all(&temporary)?;
+        // A module that is acknowledged needs the directory that it is in.
+        std::fs::File::open(data_dir)?.sync_all()?;
         Ok(Self {
             directory,
             bytes_max: bytes_max.min(stint_scan::limits::MODULE_BYTES_MAX),

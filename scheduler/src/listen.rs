@@ -20,8 +20,6 @@ use crate::metrics::Metrics;
 /// services are given more; a node and a client take one each. Beyond, new
 /// ones wait in the kernel.
 const CONNECTIONS_MAX: usize = 4_096;
-/// Longest wait for the first bytes, and for a whole request head.
-const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// Bytes of a request head: ours take a few hundred.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// The same for HTTP/2, where the two are counted apart.
@@ -36,11 +34,29 @@ const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// …and is broken when none comes for this long.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for requests under way once the scheduler stops; streams end at once.
-const STOP_WAIT: Duration = Duration::from_secs(10);
 /// Wait after the system could not give a connection, for example because too
 /// many files are open: trying again at once would only burn CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long connections are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// For the first bytes, and for a whole request head.
+    pub(crate) head: Duration,
+    /// For requests under way once the scheduler stops; streams end at once.
+    pub(crate) stop: Duration,
+}
+
+impl Default for Waits {
+    /// A head is one packet or two; a request under way waits for a disk, or
+    /// for the rest of an upload.
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            stop: Duration::from_secs(10),
+        }
+    }
+}
 
 /// What an HTTP/2 client says first.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -52,6 +68,7 @@ pub(crate) async fn listen(
     router: Router,
     metrics: Arc<Metrics>,
     stop: watch::Receiver<bool>,
+    waits: Waits,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
@@ -73,20 +90,21 @@ pub(crate) async fn listen(
         let connection = Connection {
             service: TowerToHyperService::new(router.clone()),
             watcher: graceful.watcher(),
+            head_wait: waits.head,
             _place: place,
         };
         let (metrics, stop) = (Arc::clone(&metrics), stop.clone());
         connections.spawn(async move {
             metrics.connections.inc();
             tokio::select! {
-                version = first_bytes(stream) => connection.serve(version).await,
+                version = first_bytes(stream, waits.head) => connection.serve(version).await,
                 () = self::stopped(stop) => {}
             }
             metrics.connections.dec();
         });
     }
     drop(listener);
-    let _ = tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await;
+    let _ = tokio::time::timeout(waits.stop, graceful.shutdown()).await;
 }
 
 /// Waits for the signal to stop; who could give it being gone is one too.
@@ -118,6 +136,7 @@ enum Version<Io> {
 /// Tells the version by the first bytes; none when they do not come in time.
 async fn first_bytes(
     stream: TcpStream,
+    wait: Duration,
 ) -> Option<Version<impl hyper::rt::Read + hyper::rt::Write + Unpin>> {
     // Answers are written whole; waiting to fill a packet only delays them.
     stream.set_nodelay(true).ok()?;
@@ -132,7 +151,7 @@ async fn first_bytes(
         }
         Ok::<_, std::io::Error>(())
     };
-    tokio::time::timeout(HEAD_WAIT, read).await.ok()?.ok()?;
+    tokio::time::timeout(wait, read).await.ok()?.ok()?;
     let version = if first == PREFACE {
         Version::Two
     } else {
@@ -146,6 +165,7 @@ async fn first_bytes(
 struct Connection {
     service: TowerToHyperService<Router>,
     watcher: Watcher,
+    head_wait: Duration,
     _place: OwnedSemaphorePermit,
 }
 
@@ -157,7 +177,7 @@ impl Connection {
     {
         let served = match version {
             Some(Version::One(io)) => {
-                let connection = http1().serve_connection(io, self.service);
+                let connection = http1(self.head_wait).serve_connection(io, self.service);
                 self.watcher.watch(connection).await
             }
             Some(Version::Two(io)) => {
@@ -172,11 +192,11 @@ impl Connection {
     }
 }
 
-fn http1() -> hyper::server::conn::http1::Builder {
+fn http1(head_wait: Duration) -> hyper::server::conn::http1::Builder {
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_WAIT)
+        .header_read_timeout(head_wait)
         .max_buf_size(HEAD_BYTES_MAX);
     builder
 }
@@ -193,3 +213,6 @@ fn http2() -> hyper::server::conn::http2::Builder<TokioExecutor> {
         .max_header_list_size(HEADER_LIST_BYTES_MAX);
     builder
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::driver::{self, DriverError, Handle, Origin, RestoreError};
 use crate::http::{self, Api};
-use crate::listen::listen;
+use crate::listen::{Waits, listen};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 
@@ -147,7 +147,13 @@ impl Scheduler {
             stop: stopping.clone(),
         };
         let router = http::router(Arc::new(api));
-        let listening = tokio::spawn(listen(listener, router, metrics, stopping));
+        let listening = tokio::spawn(listen(
+            listener,
+            router,
+            metrics,
+            stopping,
+            Waits::default(),
+        ));
         Ok(Self {
             handle: driver.handle,
             thread: driver.thread,

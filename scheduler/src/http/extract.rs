@@ -34,8 +34,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(value)) => Ok(Self(value)),
-            Err(rejection) => Err(ApiError::Query(rejection.body_text())),
+            Err(rejection) => Err(ApiError::Query(in_words(&rejection.body_text()))),
         }
+    }
+}
+
+/// What is wrong with a query, the parameter in backticks as everywhere.
+fn in_words(text: &str) -> String {
+    let said = text.strip_prefix("Failed to deserialize query string: ");
+    let said = said.unwrap_or(text);
+    match said.split_once(": ") {
+        Some((name, why)) if name.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            format!("`{name}`: {why}")
+        }
+        _ => said.to_owned(),
     }
 }
 

@@ -55,7 +55,7 @@ kinds! {
     STALE_GENERATION: "stale-generation", CONFLICT, "The node must say hello",
         "POST /v1/link/hello gives a new generation";
     BODY_TOO_LARGE: "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",
-        "send less; large data belongs into inputs, not into a job or a module";
+        "send less; large data belongs in inputs, not in a job or a module";
     MEDIA_TYPE: "media-type", UNSUPPORTED_MEDIA_TYPE, "The body has the wrong media type",
         "send `content-type: application/json`";
     OTHER_PROTOCOL: "other-protocol", UNPROCESSABLE_ENTITY, "The node speaks another protocol",

@@ -107,6 +107,8 @@ async fn a_request_that_fits_nowhere_is_told_where_to_look() {
     detail(site.get("/v1/jobs?cursor=!!").await, 400, "bad-cursor");
     detail(site.get("/v1/jobs?limit=0").await, 400, "bad-query");
     detail(site.get("/v1/jobs?colour=red").await, 400, "bad-query");
+    let limit = detail(site.get("/v1/jobs?limit=many").await, 400, "bad-query");
+    assert!(limit.starts_with("`limit`: "), "{limit}");
     detail(
         site.ask("DELETE", "/v1/jobs", "").await,
         405,
