@@ -1,0 +1,107 @@
+//! The flags that describe a job, shared by `run` and `submit`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::Args;
+use stint_api::id::Namespace;
+use stint_api::quantity::{Bytes, Millicores};
+use stint_api::time::Span;
+
+/// A job, as flags; they override what `job.toml` says.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "The job")]
+pub(crate) struct JobArgs {
+    /// What to run: a module (x.wasm) or a job file (job.toml)
+    #[arg(value_name = "FILE", help_heading = None::<&str>)]
+    pub(crate) file: PathBuf,
+
+    /// Arguments for the program; write `--` before one that starts with a hyphen
+    #[arg(value_name = "ARGS", trailing_var_arg = true, help_heading = None::<&str>)]
+    pub(crate) args: Vec<String>,
+
+    /// A name for people
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// How many tasks, each with its STINT_TASK_INDEX [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) tasks: Option<u32>,
+
+    /// Most tasks that may run at once [default: as many as fit]
+    #[arg(long, value_name = "N")]
+    pub(crate) parallelism: Option<u32>,
+
+    /// CPU of each task, in cores: 0.5, 2 or 250m [default: 1]
+    #[arg(long, value_name = "CORES")]
+    pub(crate) cpu: Option<Millicores>,
+
+    /// Memory of each task [default: 256Mi]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory: Option<Bytes>,
+
+    /// Disk of each task for /scratch and /out [default: 64Mi]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) scratch: Option<Bytes>,
+
+    /// Longest run of one attempt, for example 10s or 1h30m [default: 1h]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<Span>,
+
+    /// Attempts that a task may spend after its first, for failures of its own [default: 0]
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
+
+    /// A file or directory that the program reads at /in/NAME: file:///path on the nodes, or a path here
+    #[arg(long = "input", value_name = "NAME=URL")]
+    pub(crate) inputs: Vec<Pair>,
+
+    /// Where /out is published, a directory for each task: file:///path on the nodes, or a path here
+    #[arg(long, value_name = "URL")]
+    pub(crate) output: Option<String>,
+
+    /// An environment variable for the program
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) env: Vec<Pair>,
+
+    /// Higher goes first [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i32>,
+
+    /// Who the job belongs to [default: default]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<Namespace>,
+}
+
+/// `KEY=VALUE`, as it is typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Pair {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.is_empty() => Ok(Self {
+                key: key.to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err("write it as NAME=VALUE".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_is_cut_at_its_first_equals_sign() {
+        let pair: Pair = "a=b=c".parse().unwrap();
+        assert_eq!((pair.key.as_str(), pair.value.as_str()), ("a", "b=c"));
+        assert!("a".parse::<Pair>().is_err());
+        assert!("=a".parse::<Pair>().is_err());
+    }
+}

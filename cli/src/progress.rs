@@ -1,0 +1,126 @@
+//! What a person sees while a job runs: a bar on a terminal, and lines only
+//! for what is worth one.
+
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stint_api::outcome::Outcome;
+use stint_api::view::{Event, EventKind};
+
+use crate::show;
+
+/// How often the spinner turns.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The bar of one job.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    /// A bar for `tasks` tasks; invisible unless stderr is a terminal.
+    pub(crate) fn new(tasks: u32) -> Self {
+        if !io::stderr().is_terminal() {
+            return Self {
+                bar: ProgressBar::hidden(),
+            };
+        }
+        let target = ProgressDrawTarget::stderr();
+        let bar = ProgressBar::with_draw_target(Some(u64::from(tasks)), target);
+        let template = if tasks > 1 {
+            "{spinner} [{bar:30}] {pos}/{len} {wide_msg}"
+        } else {
+            "{spinner} {wide_msg}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.enable_steady_tick(TICK);
+        Self { bar }
+    }
+
+    /// Shows what happens.
+    pub(crate) fn event(&self, event: &Event) {
+        match &event.what {
+            EventKind::Submitted => self.bar.set_message("waiting for a place"),
+            EventKind::Granted { node, .. } => self.bar.set_message(format!("placed on {node}")),
+            EventKind::Preparing { node, step } => self.bar.set_message(format!("{node}: {step}")),
+            EventKind::Started { node, .. } => self.bar.set_message(format!("running on {node}")),
+            EventKind::Ended {
+                tasks,
+                outcome,
+                retry_in_seconds,
+                ..
+            } => {
+                let is_final = retry_in_seconds.is_none()
+                    && outcome.blame() != stint_api::outcome::Blame::Cluster;
+                if is_final {
+                    self.bar.inc(u64::from(*tasks));
+                }
+                if *outcome != Outcome::Succeeded && !is_final {
+                    self.note(&line(event));
+                }
+            }
+            EventKind::NodeLost { .. } => self.note(&line(event)),
+            EventKind::Done { .. } => self.bar.set_message("done"),
+        }
+    }
+
+    /// Says why the job waits.
+    pub(crate) fn waiting(&self, why: &str) {
+        self.note(&format!("waiting: {why}"));
+    }
+
+    /// Writes a line to stderr, above the bar.
+    pub(crate) fn note(&self, text: &str) {
+        self.bar.suspend(|| show::note(text));
+    }
+
+    /// Lets `write` write to the terminal while the bar is away.
+    pub(crate) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// An event as a line for people.
+pub(crate) fn line(event: &Event) -> String {
+    match &event.what {
+        EventKind::Submitted => "submitted".to_owned(),
+        EventKind::Granted { tasks, node } => format!("task {tasks}: granted to {node}"),
+        EventKind::Preparing { node, step } => format!("{node}: {step}"),
+        EventKind::Started { attempt, node } => {
+            format!("task {}: attempt {attempt} runs on {node}", attempt.task)
+        }
+        EventKind::Ended {
+            attempt,
+            tasks,
+            node,
+            outcome,
+            usage,
+            retry_in_seconds,
+        } => {
+            let last = attempt.task + tasks.saturating_sub(1);
+            let which = match tasks {
+                0 | 1 => format!("task {}", attempt.task),
+                _ => format!("tasks {}-{last}", attempt.task),
+            };
+            let next = match retry_in_seconds {
+                Some(seconds) => format!("; tries again in {}", show::seconds(*seconds)),
+                None => String::new(),
+            };
+            let usage = show::usage(usage);
+            format!("{which}: {outcome} on {node} ({usage}){next}")
+        }
+        EventKind::NodeLost { node, tasks } => {
+            format!("{node} is lost; task {tasks} waits for another node")
+        }
+        EventKind::Done { state } => format!("the job {}", show::job_state(*state)),
+    }
+}

@@ -1,0 +1,137 @@
+//! `stint status`: all there is to know about one job.
+
+use clap::Args;
+use serde::Serialize;
+use stint_api::id::JobId;
+use stint_api::job::JobSpec;
+use stint_api::time::Time;
+use stint_api::view::{AttemptView, JobView, TaskRun, TasksView};
+
+use crate::args::{Format, Global};
+use crate::connect;
+use crate::report::{self, Report};
+use crate::show::{self, Table};
+
+/// Most lines of history for people; `--json` has them all.
+const HISTORY_LINES_MAX: usize = 50;
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// The job, for example default.42
+    job: JobId,
+}
+
+/// What `run` says, and more.
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    #[serde(flatten)]
+    report: Report,
+    spec: &'a JobSpec,
+    submitted_at: Time,
+    started_at: Option<Time>,
+    ended_at: Option<Time>,
+    waiting: Option<&'a str>,
+    runs: &'a [TaskRun],
+    history: &'a [AttemptView],
+    truncated: bool,
+}
+
+pub(crate) async fn perform(global: Global, args: StatusArgs) -> anyhow::Result<()> {
+    let client = connect::required(&global)?;
+    let job = client.job(&args.job).await?;
+    let tasks = client.tasks(&args.job).await?;
+    if global.format() == Format::Json {
+        return show::json(&Status {
+            report: Report::of(&job),
+            spec: &job.spec,
+            submitted_at: job.submitted_at,
+            started_at: job.started_at,
+            ended_at: job.ended_at,
+            waiting: job.waiting.as_deref(),
+            runs: &tasks.runs,
+            history: &tasks.history,
+            truncated: tasks.truncated,
+        });
+    }
+    print_job(&job)?;
+    print_tasks(&tasks)
+}
+
+fn print_job(job: &JobView) -> anyhow::Result<()> {
+    show::line(&report::summary(job))?;
+    if let Some(name) = &job.spec.name {
+        show::line(&format!("name       {name}"))?;
+    }
+    show::line(&format!("module     {}", job.spec.module))?;
+    let limits = job.spec.resources();
+    show::line(&format!(
+        "limits     cpu {}, memory {}, scratch {}, timeout {}, retries {}",
+        limits.cpu, limits.memory, limits.scratch, job.spec.timeout, job.spec.retries
+    ))?;
+    let counts = &job.tasks;
+    show::line(&format!(
+        "tasks      {}: {} pending, {} granted, {} succeeded, {} failed",
+        counts.total, counts.pending, counts.granted, counts.succeeded, counts.failed
+    ))?;
+    let moments = [
+        ("submitted", Some(job.submitted_at)),
+        ("started  ", job.started_at),
+        ("ended    ", job.ended_at),
+    ];
+    for (name, moment) in moments {
+        if let Some(moment) = moment {
+            show::line(&format!("{name}  {}", show::moment(moment)))?;
+        }
+    }
+    if let Some(why) = &job.waiting {
+        show::line(&format!("waiting    {why}"))?;
+    }
+    Ok(())
+}
+
+fn print_tasks(tasks: &TasksView) -> anyhow::Result<()> {
+    show::line("")?;
+    let mut table = Table::new(["TASKS", "STATE", "NODE"]);
+    for run in &tasks.runs {
+        table.row([
+            run.tasks.clone(),
+            show::task_state(run.state).to_owned(),
+            run.node
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ]);
+    }
+    table.print()?;
+    if tasks.history.is_empty() {
+        return Ok(());
+    }
+    show::line("")?;
+    let mut table = Table::new(["TASKS", "TRY", "NODE", "OUTCOME", "WALL", "CPU", "MEMORY"]);
+    let hidden = tasks.history.len().saturating_sub(HISTORY_LINES_MAX);
+    for entry in &tasks.history[hidden..] {
+        table.row(attempt_row(entry));
+    }
+    table.print()?;
+    if hidden > 0 || tasks.truncated {
+        show::note("older attempts are not shown; --json has what is kept");
+    }
+    Ok(())
+}
+
+fn attempt_row(entry: &AttemptView) -> [String; 7] {
+    let first = entry.attempt.task;
+    let tasks = match entry.tasks {
+        0 | 1 => first.to_string(),
+        count => format!("{first}-{}", first + count - 1),
+    };
+    [
+        tasks,
+        format!("{}.{}", entry.attempt.grant.0, entry.attempt.try_number),
+        entry.node.to_string(),
+        entry.outcome.to_string(),
+        show::span(entry.usage.wall),
+        show::span(entry.usage.cpu),
+        show::bytes(entry.usage.peak_memory),
+    ]
+}
