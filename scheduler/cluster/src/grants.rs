@@ -10,12 +10,12 @@
 //! A grant that is gone is never named again: its number is not reused, so
 //! whatever is still said under it changes nothing. That is the whole fence.
 //!
-//! **A task commits once.** While a grant is outstanding, at most one attempt
-//! of a task is granted commit under it, and another only after that one was
-//! reported ended. When the grant is lost, so is the commit: the task runs
-//! again under another grant and may be granted commit there. A node publishes
-//! only while its lease runs, and the lease ends on the node before it ends
-//! here; publication replaces the task's directory whole, by one rename. So a
+//! **A task commits once.** While a grant is outstanding, commit is granted to
+//! the latest attempt that asked for it; the node runs attempts of a task one
+//! after another, so the ones before are over. When the grant is lost, so is the
+//! commit: the task runs again under another grant and may be granted commit
+//! there. A node publishes only while the lease runs under which the commit was
+//! granted, and the lease ends on the node before it ends here; publication replaces the task's directory whole, by one rename. So a
 //! task is counted done once, and its outputs are those of one successful
 //! attempt, never a mixture.
 

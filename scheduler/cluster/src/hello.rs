@@ -70,6 +70,7 @@ impl Cluster {
             .or_insert_with(|| Node::new(record.clone(), now));
         known.record = record;
         known.heard_at = now;
+        known.leaving_until = None;
         draft.nodes.insert(node);
         draft.place = true;
         let welcome = Welcome {
@@ -113,8 +114,21 @@ impl Cluster {
             // A grant that never arrived was not lost with anything.
             let ran = ran.filter(|task| missing.contains(task));
             self.take_back(draft, &grant_id, &missing, ran);
+            self.withdraw_commits(draft, &grant_id);
         }
         next
+    }
+
+    /// The node asks again for every commit that it still waits for, perhaps as
+    /// another try: it may have lost its memory.
+    fn withdraw_commits(&mut self, draft: &mut Draft, id: &GrantId) {
+        let job = self.jobs.get_mut(&id.job);
+        if let Some((index, grant)) = job.and_then(|job| job.grant_mut(id.grant))
+            && !grant.publishing.is_empty()
+        {
+            grant.publishing.clear();
+            draft.chunk(&id.job, index);
+        }
     }
 
     /// A node is gone with all it held.

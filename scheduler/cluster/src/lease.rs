@@ -26,6 +26,12 @@ impl Cluster {
                 draft.nodes.insert(id);
             }
         }
+        for node in self.nodes.values_mut() {
+            if node.leaving_until.is_some_and(|until| until <= now) {
+                node.leaving_until = None;
+                draft.place = true;
+            }
+        }
         self.seal(draft)
     }
 
@@ -39,6 +45,8 @@ impl Cluster {
         let over = ready.map(|node| node.heard_at + silence).min()?;
         // Just past the end: at the end the lease still runs.
         let over = Time::from_nanos(over.as_nanos() + 1);
-        Some(over.min(self.called_at + self.config.lease.div(4)))
+        let leaving = self.nodes.values().filter_map(|node| node.leaving_until);
+        let soon = self.called_at + self.config.lease.div(4);
+        Some(leaving.fold(over.min(soon), Time::min))
     }
 }

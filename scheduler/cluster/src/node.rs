@@ -47,6 +47,8 @@ pub(crate) struct Node {
     slots: BTreeMap<GrantId, Resources>,
     taken: Resources,
     compiled: BTreeSet<Digest>,
+    /// It gave tasks back because it goes down: until then nothing is placed there.
+    pub(crate) leaving_until: Option<Time>,
 }
 
 impl Node {
@@ -57,6 +59,7 @@ impl Node {
             slots: BTreeMap::new(),
             taken: Resources::default(),
             compiled: BTreeSet::new(),
+            leaving_until: None,
         }
     }
 
@@ -76,6 +79,11 @@ impl Node {
 
     pub(crate) fn is_ready(&self) -> bool {
         self.record.state == NodeState::Ready
+    }
+
+    /// Whether anything may be placed there.
+    pub(crate) fn takes_work(&self) -> bool {
+        self.is_ready() && self.leaving_until.is_none()
     }
 
     /// Its slots' share of the machine that no grant takes.

@@ -54,7 +54,7 @@ impl Cluster {
     fn has_room(&self) -> bool {
         self.nodes
             .values()
-            .any(|node| node.is_ready() && LEAST.fits_in(&node.free()))
+            .any(|node| node.takes_work() && LEAST.fits_in(&node.free()))
     }
 
     /// Grants as much of one job as fits; false when a slot of it is free nowhere.
@@ -67,7 +67,7 @@ impl Cluster {
         let most = most.map_or(usize::MAX, |most| {
             usize::try_from(most).unwrap_or(usize::MAX)
         });
-        let ready = self.nodes.values().filter(|node| node.is_ready());
+        let ready = self.nodes.values().filter(|node| node.takes_work());
         let slots: u64 = ready.map(|node| need.times_in(&node.record.capacity)).sum();
         let slots = slots.min(u64::try_from(most).unwrap_or(u64::MAX));
         let mut pending = job.counts().pending;

@@ -39,7 +39,7 @@ pub(crate) fn pick<'a>(
     wish: Wish<'a>,
 ) -> Option<&'a NodeId> {
     nodes
-        .filter(|(_, node)| node.is_ready() && wish.need.fits_in(&node.free()))
+        .filter(|(_, node)| node.takes_work() && wish.need.fits_in(&node.free()))
         .map(|(id, node)| Score {
             failed_there: wish.avoid == Some(id),
             must_compile: !node.has_compiled(wish.module),

@@ -142,7 +142,7 @@ impl Cluster {
     /// An attempt asks for commit: granted durably, then told. Asked again,
     /// the same answer is told again; the first order may have been lost.
     fn finished(&mut self, draft: &mut Draft, node: &NodeId, attempt: &AttemptId) {
-        if !self.is_live(node, attempt) {
+        if !self.holds(node, attempt) {
             return;
         }
         let job = self.jobs.get_mut(&attempt.job);
@@ -150,10 +150,11 @@ impl Cluster {
             return;
         };
         match grant.publishing.get(&attempt.task) {
-            // Another try of the task may publish: until it has ended, none else.
-            Some(other) if *other != attempt.try_number => return,
-            Some(_) => {}
-            None => {
+            // This was said before a later try began.
+            Some(later) if *later > attempt.try_number => return,
+            Some(same) if *same == attempt.try_number => {}
+            // A node runs the tries of a task one after another: an earlier one is over.
+            Some(_) | None => {
                 grant.publishing.insert(attempt.task, attempt.try_number);
                 draft.chunk(&attempt.job, index);
             }

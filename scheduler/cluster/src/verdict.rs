@@ -91,6 +91,12 @@ impl Cluster {
     /// their tasks under that grant and has not said so before.
     pub(crate) fn ended(&mut self, draft: &mut Draft, node: &NodeId, ended: &Ended) {
         let cost = cost(&ended.outcome);
+        if ended.outcome == Outcome::Drained
+            && let Some(node) = self.nodes.get_mut(node)
+        {
+            // It would give back whatever it is given. Not for ever: what it says may be from its last life.
+            node.leaving_until = Some(draft.now + self.config.lease);
+        }
         let Some(accepted) = self.account(draft, node, ended, cost) else {
             return;
         };
@@ -143,10 +149,13 @@ impl Cluster {
         let mut accepted = Vec::with_capacity(tasks.len());
         for task in tasks {
             let mut trouble = chunk.trouble(task);
-            if ended.try_number <= trouble.tries {
+            // Said again. A last end cannot be: with the first the task left the grant. A node
+            // that lost part of its spool counts a try again that was reported before.
+            let retries_on = matches!(ended.verdict, Verdict::Retry { .. });
+            if retries_on && ended.try_number <= trouble.tries {
                 continue;
             }
-            trouble.tries = ended.try_number;
+            trouble.tries = trouble.tries.max(ended.try_number);
             match cost {
                 Cost::Retry => trouble.spent += 1,
                 Cost::Loss => {

@@ -37,11 +37,11 @@ impl Cluster {
         if self.nodes.is_empty() {
             return "no node has joined yet; start one: stint node --join URL".to_owned();
         }
-        let ready = || self.nodes.iter().filter(|(_, node)| node.is_ready());
+        let ready = || self.nodes.iter().filter(|(_, node)| node.takes_work());
         if ready().next().is_none() {
             return match self.nodes.len() {
-                1 => "the one node is not heard from".to_owned(),
-                all => format!("none of the {all} nodes is heard from"),
+                1 => "the one node is not heard from, or leaves".to_owned(),
+                all => format!("none of the {all} nodes is heard from and stays"),
             };
         }
         let need = spec.resources();

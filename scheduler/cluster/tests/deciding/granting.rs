@@ -65,7 +65,7 @@ fn a_grant_carries_the_plan_and_what_is_left_of_the_budget() {
         end.verdict = Verdict::Retry { after: Span::ZERO };
         site.report("node-a", stint_api::link::Report::Ended(end));
     }
-    let mut end = site.end("1.t0.g1.3", Outcome::Drained);
+    let mut end = site.end("1.t0.g1.3", Outcome::NodeLost);
     end.verdict = Verdict::Returned;
     site.report("node-a", stint_api::link::Report::Ended(end));
     let second = grants(&site, "node-a").remove(0);
@@ -109,7 +109,7 @@ fn tasks_that_have_been_through_different_things_are_not_granted_together() {
     let mut end = site.end("1.t3.g1.1", failed());
     end.verdict = Verdict::Retry { after: Span::ZERO };
     site.report("node-a", stint_api::link::Report::Ended(end));
-    let mut end = site.end("1.t0.g1.1", Outcome::Drained);
+    let mut end = site.end("1.t0.g1.1", Outcome::NodeLost);
     end.tasks = TaskRange {
         first: 0,
         count: 25,

@@ -120,3 +120,27 @@ fn a_node_that_grew_is_filled() {
     site.hello(larger);
     assert_eq!(site.orders(), ["node-a run 1.g2: 1"]);
 }
+
+#[test]
+fn a_node_that_leaves_is_given_nothing_until_it_says_hello_or_stayed_after_all() {
+    let mut site = Site::with_nodes(&[("node-a", 1)]);
+    let give_back = |site: &mut Site, attempt: &str| {
+        let mut end = site.end(attempt, Outcome::Drained);
+        end.verdict = stint_api::link::Verdict::Returned;
+        site.report("node-a", Report::Ended(end));
+    };
+    let job = site.submit(1, |_| {});
+    site.orders();
+    give_back(&mut site, "1.t0.g1.1");
+    assert!(site.orders().is_empty());
+    let why = site.view(&job).waiting.unwrap();
+    assert!(
+        why.ends_with("the one node is not heard from, or leaves"),
+        "{why}"
+    );
+    site.node("node-a", 1);
+    assert_eq!(site.orders(), ["node-a run 1.g2: 0"]);
+    give_back(&mut site, "1.t0.g2.1");
+    site.pass(site.heart.config().lease);
+    assert_eq!(site.orders(), ["node-a run 1.g3: 0"]);
+}

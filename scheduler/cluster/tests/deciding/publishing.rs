@@ -1,11 +1,10 @@
 //! The two steps of an attempt with files: finished, then commit granted.
 
-use stint_api::link::{OutputFile, Report, Verdict};
+use stint_api::link::{OutputFile, Report};
 use stint_api::outcome::Outcome;
-use stint_api::time::Span;
 use stint_api::view::JobState;
 
-use crate::{SILENCE, Site, failed, id};
+use crate::{SILENCE, Site, id};
 
 fn site_with_output() -> Site {
     let mut site = Site::with_nodes(&[("node-a", 1)]);
@@ -52,21 +51,30 @@ fn a_commit_that_is_asked_for_again_is_told_again_and_decided_once() {
 }
 
 #[test]
-fn while_one_try_may_publish_no_other_may() {
+fn a_later_try_takes_the_commit_over_and_an_earlier_one_does_not() {
     let mut site = site_with_output();
-    finished(&mut site, "node-a", "1.t0.g1.1");
-    site.orders();
-    finished(&mut site, "node-a", "1.t0.g1.2");
-    assert!(site.orders().is_empty());
-    // The first could not be published; its end frees the place.
-    let refused = Outcome::OutputRefused {
-        which: "disk full".into(),
-    };
-    let mut end = site.end("1.t0.g1.1", refused);
-    end.verdict = Verdict::Retry { after: Span::ZERO };
-    site.report("node-a", Report::Ended(end));
     finished(&mut site, "node-a", "1.t0.g1.2");
     assert_eq!(site.orders(), ["node-a publish 1.t0.g1.2"]);
+    finished(&mut site, "node-a", "1.t0.g1.1");
+    assert!(site.orders().is_empty());
+    finished(&mut site, "node-a", "1.t0.g1.3");
+    assert_eq!(site.orders(), ["node-a publish 1.t0.g1.3"]);
+    assert_eq!(site.full("node-a")[1], "node-a publish 1.t0.g1.3");
+}
+
+#[test]
+fn a_node_that_says_hello_asks_for_its_commits_again() {
+    let mut site = site_with_output();
+    finished(&mut site, "node-a", "1.t0.g1.2");
+    site.orders();
+    let mut again = crate::hello("node-a", 1);
+    again.held = vec![crate::held("1.g1", stint_api::tasks::TaskRange::one(0))];
+    site.hello(again);
+    assert_eq!(site.full("node-a"), ["node-a full [1.g1: 0]"]);
+    site.orders();
+    // It lost part of its memory, and counts the try again.
+    finished(&mut site, "node-a", "1.t0.g1.1");
+    assert_eq!(site.orders(), ["node-a publish 1.t0.g1.1"]);
 }
 
 #[test]
@@ -79,14 +87,4 @@ fn no_commit_is_granted_under_a_grant_that_is_gone() {
     assert!(site.orders().is_empty());
     finished(&mut site, "node-a", "1.t0.g2.1");
     assert_eq!(site.orders(), ["node-a publish 1.t0.g2.1"]);
-}
-
-#[test]
-fn no_commit_is_granted_to_a_try_that_has_ended() {
-    let mut site = site_with_output();
-    let mut end = site.end("1.t0.g1.1", failed());
-    end.verdict = Verdict::Retry { after: Span::ZERO };
-    site.report("node-a", Report::Ended(end));
-    finished(&mut site, "node-a", "1.t0.g1.1");
-    assert!(site.orders().is_empty());
 }

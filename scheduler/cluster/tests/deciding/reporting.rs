@@ -75,6 +75,19 @@ fn an_end_after_the_end_changes_nothing() {
 }
 
 #[test]
+fn a_node_that_lost_part_of_its_spool_ends_the_task_with_a_try_that_was_counted() {
+    let mut site = Site::with_nodes(&[("node-a", 1)]);
+    let job = site.submit(1, |spec| spec.retries = 3);
+    for try_number in 1..=3 {
+        let mut end = site.end(&format!("1.t0.g1.{try_number}"), failed());
+        end.verdict = Verdict::Retry { after: Span::ZERO };
+        site.report("node-a", Report::Ended(end));
+    }
+    site.ended("node-a", "1.t0.g1.2", Outcome::Succeeded);
+    assert_eq!(site.state(&job), JobState::Succeeded);
+}
+
+#[test]
 fn a_run_of_tasks_ends_as_one_entry_and_its_usage_is_told_once() {
     let mut site = Site::with_nodes(&[("node-a", 1)]);
     let job = site.submit(40, |_| {});

@@ -177,7 +177,7 @@ fn why_a_job_waits_is_said_with_numbers() {
     site.pass(SILENCE);
     assert_eq!(
         why(&site),
-        "all 3 tasks wait: none of the 2 nodes is heard from"
+        "all 3 tasks wait: none of the 2 nodes is heard from and stays"
     );
 }
 
