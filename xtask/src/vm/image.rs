@@ -17,7 +17,9 @@ use super::text;
 /// The first process of the machine.
 const INIT: &str = include_str!("init.sh");
 /// Where things are mounted or made.
-const DIRECTORIES: [&str; 6] = ["bin", "dev", "proc", "sys", "tmp", "tests"];
+const DIRECTORIES: [&str; 7] = ["bin", "dev", "guests", "proc", "sys", "tests", "tmp"];
+/// Jobs that end well, at a memory limit, and at a deadline.
+const GUESTS: [&str; 3] = ["steady", "hog", "spin"];
 
 /// Builds the tests and packs the image; where it is.
 ///
@@ -37,7 +39,14 @@ pub(super) fn build(layout: &Layout, parts: &Parts) -> Result<PathBuf> {
     for (name, path) in &tests {
         copy(path, &root.join("tests").join(name))?;
     }
-    for library in libraries(layout, tests.iter().map(|(_, path)| path.as_path()))? {
+    let stint = layout.stint();
+    copy(&stint, &root.join("bin/stint"))?;
+    for guest in GUESTS.map(|name| layout.guest(name)) {
+        let name = guest.file_name().context("a guest has a name")?;
+        copy(&guest, &root.join("guests").join(name))?;
+    }
+    let programs = tests.iter().map(|(_, path)| path).chain([&stint]);
+    for library in libraries(layout, programs.map(PathBuf::as_path))? {
         let inside = library.strip_prefix("/").unwrap_or(&library);
         copy(&library, &root.join(inside))?;
     }

@@ -44,5 +44,35 @@ echo "== kernel, in a limited group"
 sh -c "echo \$\$ > $groups/box/cgroup.procs; exec /tests/kernel" || failed "kernel in a limited group"
 nothing_left "kernel in a limited group" $groups/box $groups/box/supervisor
 
+# Jobs, from the command line to their leaf and back.
+may_stay=
+export HOME=/tmp TMPDIR=/tmp
+ip link set lo up
+
+# $1 is the group to be in, $2 the exit code to expect, $3 what the answer must hold; the rest is the job.
+job() {
+    group=$1
+    code=$2
+    holds=$3
+    shift 3
+    echo "== stint run $* in $group"
+    sh -c 'echo $$ > "$0/cgroup.procs" && exec stint run --json "$@"' $group "$@" > /tmp/answer 2> /tmp/said
+    was=$?
+    if [ $was != $code ] || ! grep -q "$holds" /tmp/answer || ! grep -q '"cgroup v2"' /tmp/answer; then
+        failed "stint run $* (exit code $was)"
+        cat /tmp/answer /tmp/said
+    fi
+    nothing_left "stint run $*" $groups/box $groups/box/supervisor $may_stay
+}
+
+job $groups 0 '"succeeded"' /guests/steady.wasm 1
+job $groups 125 '"guest-memory-limit"' --memory 64Mi /guests/hog.wasm
+job $groups 124 '"deadline"' --timeout 2s /guests/spin.wasm
+# A group that has handed nothing down yet.
+mkdir $groups/den
+echo 500M > $groups/den/memory.max
+may_stay="$groups/den $groups/den/supervisor"
+job $groups/den 0 '"succeeded"' /guests/steady.wasm 1
+
 [ $good = yes ] && echo V2-OK
 reboot -f

@@ -9,7 +9,9 @@ mod packages;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::guests::{self, Toolchain};
 use crate::layout::Layout;
+use crate::product;
 use packages::Had;
 
 /// The last line of a machine in which everything went well.
@@ -30,6 +32,8 @@ pub(crate) fn run(layout: &Layout) -> Result<()> {
             return Ok(());
         }
     };
+    guests::guests(layout, Toolchain::Any)?;
+    product::build(layout)?;
     let image = image::build(layout, &parts)?;
     let console = machine::run(layout, &parts, &image)?;
     for line in console.lines().filter(|line| is_telling(line)) {
