@@ -10,7 +10,7 @@ const FENCES: [(&[&str], &[&str]); 4] = [
         &["wasmtime", "wasmtime_wasi", "wiggle", "cranelift"],
         &["runtime/sandbox"],
     ),
-    (&["axum", "hyper", "hyper_util", "tower"], &["scheduler"]),
+    (&["axum"], &["scheduler"]),
     (&["rusqlite"], &["scheduler/store"]),
     (&["cgroups_rs"], &["runtime/cgroup"]),
 ];

@@ -26,14 +26,11 @@ const FLOORS: [(&str, u8); 13] = [
 ];
 /// Who alone may depend on what. `cargo deny` holds some of these too, and sees
 /// further down; this needs no tool.
-const FENCED: [(&str, &[&str]); 12] = [
+const FENCED: [(&str, &[&str]); 9] = [
     ("wasmtime", &["stint-sandbox"]),
     ("wasmtime-wasi", &["stint-sandbox"]),
     ("wiggle", &["stint-sandbox"]),
     ("axum", &["stint-scheduler"]),
-    ("hyper", &["stint-scheduler"]),
-    ("hyper-util", &["stint-scheduler"]),
-    ("tower", &["stint-scheduler"]),
     ("rusqlite", &["stint-store"]),
     ("cgroups-rs", &["stint-cgroup"]),
     ("clap", &["stint-cli"]),
