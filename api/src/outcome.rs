@@ -252,7 +252,7 @@ impl fmt::Display for Outcome {
             } => {
                 write!(
                     f,
-                    ": asked for {asked}, the limit is {limit}, the peak was {peak}"
+                    ": asked for {asked:#}, the limit is {limit:#}, the peak was {peak:#}"
                 )
             }
             Self::Deadline { scope } => {

@@ -85,14 +85,24 @@ const BYTE_UNITS: [(&str, u64); 8] = [
     ("k", 1_000),
 ];
 
+/// Exact, so that it can be read back; `{:#}` is for people: up to a tenth of the
+/// unit, rounded upwards, so that "more than that" is enough.
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, size) in &BYTE_UNITS[..4] {
+        let binary = &BYTE_UNITS[..4];
+        for (unit, size) in binary {
             if self.0 >= *size && self.0.is_multiple_of(*size) {
                 return write!(f, "{}{unit}", self.0 / size);
             }
         }
-        write!(f, "{}", self.0)
+        let nearest = binary.iter().find(|(_, size)| self.0 >= *size);
+        match nearest {
+            Some((unit, size)) if f.alternate() => {
+                let tenths = (u128::from(self.0) * 10).div_ceil(u128::from(*size));
+                write!(f, "{}.{}{unit}", tenths / 10, tenths % 10)
+            }
+            _ => write!(f, "{}", self.0),
+        }
     }
 }
 
@@ -226,6 +236,14 @@ mod tests {
             serde_json::to_string(&Bytes::mebi(256)).unwrap(),
             "\"256Mi\""
         );
+    }
+
+    #[test]
+    fn people_read_a_tenth_of_a_unit_and_never_too_little() {
+        assert_eq!(format!("{:#}", Bytes(68_288_872)), "65.2Mi");
+        assert_eq!(format!("{:#}", Bytes::mebi(64)), "64Mi");
+        assert_eq!(format!("{:#}", Bytes(1023)), "1023");
+        assert_eq!(Bytes(68_288_872).to_string(), "68288872");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub(crate) fn hint(outcome: &Outcome) -> Option<String> {
         Outcome::Trapped { kind, .. } => return Some(after_trap(kind)),
         Outcome::GuestMemoryLimit { asked, .. } => {
             return Some(format!(
-                "raise --memory above {asked}, or let the program ask for less"
+                "raise --memory above {asked:#}, or let the program ask for less"
             ));
         }
         Outcome::CgroupOom => {
