@@ -247,7 +247,7 @@ fn an_upload_that_is_cut_leaves_nothing() {
     let address = site.url().trim_start_matches("http://").to_owned();
     let mut socket = std::net::TcpStream::connect(address).unwrap();
     let head = format!(
-        "PUT /v1/modules?digest=sha256:{digest} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        "PUT /v1/modules?digest=sha256:{digest} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
         wasm.len()
     );
     socket.write_all(head.as_bytes()).unwrap();

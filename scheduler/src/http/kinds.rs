@@ -38,6 +38,8 @@ kinds! {
         "send it again";
     UNAUTHORIZED: "unauthorized", UNAUTHORIZED, "The token is missing or wrong",
         "send `Authorization: Bearer TOKEN`; the stint command takes it from --token-file or STINT_TOKEN";
+    FOREIGN_PAGE: "foreign-page", FORBIDDEN, "Web pages may not drive this scheduler",
+        "ask with the stint command or another program at http://127.0.0.1 or http://localhost; a scheduler that is started with --token-file takes any request that bears the token";
     NO_ROUTE: "no-route", NOT_FOUND, "There is nothing at this path",
         "GET /openapi.json lists all paths";
     NO_VERB: "no-verb", NOT_FOUND, "There is no such verb",

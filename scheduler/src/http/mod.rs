@@ -3,6 +3,7 @@
 //! what comes back; it decides nothing.
 
 mod auth;
+mod browser;
 mod events;
 mod extract;
 mod jobs;
@@ -83,6 +84,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/link/modules/{digest}", get(link::module))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
+        .layer(from_fn_with_state(Arc::clone(&api), browser::check))
         .layer(from_fn_with_state(Arc::clone(&api), auth::check));
     closed
         .merge(open)

@@ -43,6 +43,10 @@ pub(crate) enum ApiError {
     BodyTooLarge { max: u64 },
     #[error("the token is missing or wrong")]
     Unauthorized,
+    #[error("a web page asks for it, and pages may not change what is here")]
+    ForeignPage,
+    #[error("this is asked of `{host}`, which is not a name of this machine for itself")]
+    ForeignHost { host: String },
     #[error("there is nothing at `{path}`")]
     NoRoute {
         path: String,
@@ -124,6 +128,7 @@ impl ApiError {
             Self::BodySlow => &kinds::BODY_SLOW,
             Self::BodyTooLarge { .. } => &kinds::BODY_TOO_LARGE,
             Self::Unauthorized => &kinds::UNAUTHORIZED,
+            Self::ForeignPage | Self::ForeignHost { .. } => &kinds::FOREIGN_PAGE,
             Self::NoRoute { .. } => &kinds::NO_ROUTE,
             Self::NoVerb { .. } => &kinds::NO_VERB,
             Self::NoJob(_) => &kinds::NO_JOB,

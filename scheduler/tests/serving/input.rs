@@ -84,6 +84,41 @@ async fn a_body_beyond_the_limit_is_refused_whether_or_not_it_says_its_length() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_web_page_cannot_drive_a_scheduler_that_asks_for_no_token() {
+    let mut site = Site::start().await;
+    let job = site.submit(1).await;
+    let cancel = format!("/v1/jobs/{job}:cancel");
+    for header in [
+        ("origin", "https://example.com"),
+        ("sec-fetch-site", "cross-site"),
+        ("host", "example.com"),
+    ] {
+        let answer = site.ask_with("POST", &cancel, &[header], "").await;
+        detail(answer, 403, "foreign-page");
+    }
+    let (_, view) = site.get(&format!("/v1/jobs/{job}")).await;
+    assert_eq!(view["state"], "queued");
+    let own = [
+        ("origin", site.url.as_str()),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    assert_eq!(site.ask_with("POST", &cancel, &own, "").await.0, 204);
+    // With a token, the token decides.
+    site.ask_to_stop();
+    let site = Site::start_in(tempfile::tempdir().unwrap(), Some("secret")).await;
+    let proxied = [
+        ("host", "stint.example.com"),
+        ("origin", "https://stint.example.com"),
+        ("authorization", "Bearer secret"),
+    ];
+    let answer = site.ask_with("POST", &cancel, &proxied, "").await;
+    detail(answer, 404, "no-job");
+    let answer = site.ask_with("POST", &cancel, &proxied[..2], "").await;
+    detail(answer, 401, "unauthorized");
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_fits_nowhere_is_told_where_to_look() {
     let site = Site::start().await;
     let unknown = detail(site.get("/v1/jobs/default.9").await, 404, "no-job");

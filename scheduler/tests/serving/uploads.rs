@@ -96,7 +96,7 @@ async fn an_upload_that_is_cut_leaves_nothing() {
     let address = site.url.trim_start_matches("http://").to_owned();
     let mut socket = TcpStream::connect(address).await.unwrap();
     let head = format!(
-        "PUT /v1/modules?digest={} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        "PUT /v1/modules?digest={} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
         digest(&bytes),
         bytes.len()
     );
@@ -121,7 +121,7 @@ async fn an_upload_that_says_it_is_too_large_is_refused_before_it_is_sent() {
     let address = site.url.trim_start_matches("http://").to_owned();
     let mut socket = TcpStream::connect(address).await.unwrap();
     let head = format!(
-        "PUT /v1/modules?digest={} HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        "PUT /v1/modules?digest={} HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
         digest(b""),
         1_u64 << 40
     );
