@@ -283,7 +283,8 @@ impl Driver {
         let Some(leave_by) = self.leave_by else {
             return false;
         };
-        let is_quiet = self.live.is_empty() && self.jobs.is_empty();
+        // The keeper's first word is on its way, and it is to be told to go too.
+        let is_quiet = self.epoch > 0 && self.live.is_empty() && self.jobs.is_empty();
         // Nobody listens: what is unsaid is in the spool, or the scheduler finds out by the lease.
         let is_heard = !self.is_linked || self.supervisor.is_idle();
         (is_quiet && is_heard) || Instant::now() >= leave_by
