@@ -9,6 +9,7 @@ mod source;
 mod text;
 
 mod budget;
+mod documents;
 mod fences;
 mod habits;
 mod hearts;
