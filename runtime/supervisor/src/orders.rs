@@ -74,6 +74,7 @@ impl Supervisor {
         for grant in wanted.into_values() {
             self.admit(now, grant);
         }
+        self.is_told = true;
     }
 
     fn narrow(&mut self, grant: Grant, actions: &mut Vec<Action>) {

@@ -155,10 +155,58 @@ impl Supervisor {
         }
     }
 
+    /// Asks whether the files of an attempt that succeeded may be published.
+    pub(crate) fn ask_for_commit(&mut self, attempt: &AttemptId) {
+        let Some(tried) = self.latest_mut(attempt) else {
+            return;
+        };
+        if let TaskState::Finished(end) = &tried.state {
+            let manifest = end.files.clone();
+            let attempt = attempt.clone();
+            let report = Report::Finished { attempt, manifest };
+            self.outbox.push(report, Follow::Nothing);
+        }
+    }
+
+    /// Commits that were granted mean nothing any more: they are asked for again.
+    pub(crate) fn withdraw_commits(&mut self) {
+        let is_granted = |state: &TaskState| matches!(state, TaskState::Publishing(_));
+        for attempt in self.attempts_where(is_granted) {
+            if let Some(tried) = self.latest_mut(&attempt)
+                && let TaskState::Publishing(end) = &tried.state
+            {
+                tried.state = TaskState::Finished(end.clone());
+            }
+            self.ask_for_commit(&attempt);
+        }
+    }
+
+    /// Attempts whose commit is not granted yet.
+    pub(crate) fn finished(&self) -> Vec<AttemptId> {
+        self.attempts_where(|state| matches!(state, TaskState::Finished(_)))
+    }
+
+    /// The latest attempts of tasks in such a state.
+    fn attempts_where(&self, is_such: impl Fn(&TaskState) -> bool) -> Vec<AttemptId> {
+        let mut attempts = Vec::new();
+        for holding in self.grants.values() {
+            let such = holding
+                .tried
+                .iter()
+                .filter(|(_, tried)| is_such(&tried.state));
+            attempts.extend(such.map(|(task, tried)| holding.attempt(*task, tried.try_number)));
+        }
+        attempts
+    }
+
+    /// Whether the lease runs.
+    pub(crate) fn may_act(&self, now: Time) -> bool {
+        matches!(self.lease, Lease::Until(until) if now < until)
+    }
+
     /// Prepares and starts whatever may be, in the order of the grants.
     pub(crate) fn proceed(&mut self, now: Time, actions: &mut Vec<Action>) {
-        let may_act = matches!(self.lease, Lease::Until(until) if now < until);
-        if !may_act || self.mode == Mode::Draining {
+        if !self.may_act(now) || !self.is_told || self.mode == Mode::Draining {
             return;
         }
         let mut used = self.used();

@@ -58,6 +58,9 @@ pub struct Supervisor {
     pub(crate) rng: Rng,
     pub(crate) cluster: Option<ClusterId>,
     pub(crate) generation: Option<Generation>,
+    /// Whether the full orders of that generation came. Until then, what is held may have
+    /// been given to another node, and nothing of it is begun.
+    pub(crate) is_told: bool,
     pub(crate) lease: Lease,
     pub(crate) mode: Mode,
     pub(crate) grants: BTreeMap<GrantId, Holding>,
@@ -75,6 +78,7 @@ impl Supervisor {
             rng: Rng::with_seed(config.seed),
             cluster: config.cluster,
             generation: None,
+            is_told: false,
             lease: Lease::Never,
             mode: Mode::Open,
             grants: BTreeMap::new(),
@@ -96,19 +100,15 @@ impl Supervisor {
         }
         self.cluster = Some(welcome.cluster);
         self.generation = Some(welcome.generation);
+        self.is_told = false;
         // What was acknowledged before this hello, the scheduler knew when it answered.
         self.gone = Gone::default();
-        // Both sides say in full what they hold: ask again for every commit.
-        for holding in self.grants.values() {
-            for (task, tried) in &holding.tried {
-                if let TaskState::Finished(end) = &tried.state {
-                    let attempt = holding.attempt(*task, tried.try_number);
-                    let manifest = end.files.clone();
-                    let report = Report::Finished { attempt, manifest };
-                    self.outbox.push(report, Follow::Nothing);
-                }
-            }
+        // Both sides say in full what they hold: ask again for every commit. One that was
+        // granted before may have been granted to another node since.
+        for attempt in self.finished() {
+            self.ask_for_commit(&attempt);
         }
+        self.withdraw_commits();
         actions
     }
 
@@ -184,13 +184,10 @@ impl Supervisor {
             let asks = end.outcome == Outcome::Succeeded && !end.files.is_empty();
             let publishes = |holding: &Holding| asks && holding.plan.output.is_some();
             if self.grants.get(&grant).is_some_and(publishes) {
-                let manifest = end.files.clone();
                 if let Some(tried) = self.running_mut(attempt) {
                     tried.state = TaskState::Finished(end);
                 }
-                let attempt = attempt.clone();
-                let report = Report::Finished { attempt, manifest };
-                self.outbox.push(report, Follow::Nothing);
+                self.ask_for_commit(attempt);
             } else {
                 let mut rng = self.rng.fork();
                 self.conclude(now, (&grant, attempt.task), end, &mut rng);
@@ -202,6 +199,29 @@ impl Supervisor {
         }
         self.proceed(now, &mut actions);
         actions
+    }
+
+    /// Whether the outputs of the attempt may be put in their place: its commit was
+    /// granted, and the lease has run ever since. Ask right before the rename.
+    ///
+    /// # Errors
+    /// They may not, and what follows. The files stay where they are, and the shell says
+    /// no more about them: if they are still wanted, the commit is asked for again.
+    pub fn may_publish(&mut self, now: Time, attempt: &AttemptId) -> Result<(), Vec<Action>> {
+        let may_act = self.may_act(now);
+        if let Some(tried) = self.latest_mut(attempt)
+            && matches!(tried.state, TaskState::Publishing(_))
+        {
+            if may_act {
+                return Ok(());
+            }
+            self.withdraw_commits();
+        }
+        if self.is_ended_here(attempt) {
+            return Err(Vec::new());
+        }
+        let attempt = attempt.clone();
+        Err(vec![Action::Discard { attempt }])
     }
 
     /// The outputs of the attempt are in their place, or could not be put there.
@@ -249,6 +269,7 @@ impl Supervisor {
         let mut actions = Vec::new();
         if matches!(self.lease, Lease::Until(until) if until <= now) {
             self.lease = Lease::Over;
+            self.withdraw_commits();
             self.kill_running(&Outcome::NodeLost, &mut actions);
         }
         self.proceed(now, &mut actions);
@@ -260,7 +281,8 @@ impl Supervisor {
         let Lease::Until(lease) = self.lease else {
             return None;
         };
-        let waits = self.grants.values().filter_map(Holding::next_wake);
+        let waits = self.grants.values().filter(|_| self.is_told);
+        let waits = waits.filter_map(Holding::next_wake);
         let lease = (!self.grants.is_empty()).then_some(lease);
         waits.chain(lease).min()
     }

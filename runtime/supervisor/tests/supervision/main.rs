@@ -1,12 +1,10 @@
 //! The supervisor as its shell sees it: orders and events in, actions and
 //! reports out, on a clock that the test turns.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says where"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod adopting;
+mod leasing;
 mod ordering;
 mod reporting;
 mod retrying;
@@ -21,7 +19,7 @@ use stint_api::tasks::TaskRange;
 use stint_api::time::{Span, Time};
 use stint_supervisor::{Action, AttemptEnd, Config, Supervisor};
 
-/// A node with room for two slots, welcomed with a lease of an hour.
+/// A node with room for two slots, welcomed with a lease of an hour and told that it holds nothing.
 pub(crate) struct Node {
     pub(crate) heart: Supervisor,
     pub(crate) now: Time,
@@ -31,6 +29,7 @@ impl Node {
     pub(crate) fn new() -> Self {
         let mut node = Self::unwelcomed();
         node.welcome(1);
+        node.order(Order::Full { grants: Vec::new() });
         node
     }
 

@@ -3,7 +3,6 @@
 use stint_api::id::{ClusterId, Generation};
 use stint_api::link::{Order, Orders, Verdict};
 use stint_api::outcome::Outcome;
-use stint_api::time::Span;
 
 use crate::{Node, grant, held, id, publishing, tasks, told};
 
@@ -122,23 +121,6 @@ fn a_grant_beyond_the_capacity_is_given_back() {
     assert_eq!(ends[0].verdict, Verdict::Returned);
     assert!(ends[0].outcome.to_string().contains("the node is full"));
     assert_eq!(held(&node).len(), 2);
-}
-
-#[test]
-fn nothing_starts_without_a_lease_and_everything_stops_when_it_is_over() {
-    let mut node = Node::unwelcomed();
-    assert_eq!(node.heart.next_wake(), None);
-    node.welcome(1);
-    node.run(grant(1, &[tasks(0, 2)]));
-    let end = node.heart.next_wake().unwrap();
-    assert_eq!(end.since(node.now), Span::from_secs(3_600));
-    let actions = node.pass(Span::from_secs(3_600));
-    assert_eq!(told(&actions), ["kill t0.g1.1: node-lost"]);
-    assert_eq!(told(&node.ended("t0.g1.1", Outcome::NodeLost)), [""; 0]);
-    assert_eq!(node.ends()[0].verdict, Verdict::Returned);
-    assert_eq!(node.heart.next_wake(), None);
-    assert_eq!(held(&node), ["g1: 1"]);
-    assert_eq!(told(&node.welcome(2)), ["start t1.g1.1"]);
 }
 
 #[test]
