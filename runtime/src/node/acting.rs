@@ -8,7 +8,8 @@ use stint_supervisor::{Action, AttemptEnd};
 
 use super::attempt::{Attempt, From, Known, Live};
 use super::driver::Driver;
-use super::happened::Happened;
+use super::happened::{Happened, Publication};
+use super::harvest::on_its_way_to;
 use super::modules::blocking;
 use super::slot::Slot;
 use super::tools::Tools;
@@ -80,19 +81,62 @@ impl Driver {
     }
 
     fn publish(&mut self, attempt: AttemptId, output: String) {
+        if let Some(again) = self.publications.get_mut(&attempt) {
+            // One that was withdrawn is not over yet; two would be in each other's way.
+            *again = Some(output);
+            return;
+        }
+        self.publications.insert(attempt.clone(), None);
         let tools = Arc::clone(&self.tools);
         self.jobs.spawn(async move {
             let (site, id) = (Arc::clone(&tools), attempt.clone());
-            let published = blocking(move || {
-                let slot = Slot::at(site.dir.slot(&id));
-                site.publisher.publish(&slot, &id, &output)
-            });
-            let result = published.await.flatten();
+            let published = blocking(move || publish(&site, &id, &output));
+            let how = published.await.unwrap_or_else(Publication::Refused);
             tools
                 .teller
-                .tell(Happened::Published { attempt, result })
+                .tell(Happened::Published { attempt, how })
                 .await;
         });
+    }
+
+    /// A publication is over.
+    pub(crate) fn published(&mut self, attempt: &AttemptId, how: Publication) -> Vec<Action> {
+        if let Some(Some(output)) = self.publications.remove(attempt) {
+            self.publish(attempt.clone(), output);
+        }
+        let result = match how {
+            Publication::Done => Ok(()),
+            Publication::Refused(outcome) => Err(outcome),
+            Publication::Withdrawn(actions) => return actions,
+        };
+        self.supervisor.published(self.now(), attempt, result)
+    }
+}
+
+/// Blocks on the disk, and on the driver before the last step.
+fn publish(tools: &Tools, attempt: &AttemptId, output: &str) -> Publication {
+    let runtime = tokio::runtime::Handle::current();
+    let mut follow = Vec::new();
+    let may = || {
+        let ask = tools.teller.ask(|answer| Happened::MayPublish {
+            attempt: attempt.clone(),
+            answer,
+        });
+        match runtime.block_on(ask) {
+            Some(Ok(())) => true,
+            Some(Err(actions)) => {
+                follow = actions;
+                false
+            }
+            // The driver has gone: the next node process asks again.
+            None => false,
+        }
+    };
+    let slot = Slot::at(tools.dir.slot(attempt));
+    match tools.publisher.publish(&slot, attempt, output, may) {
+        Ok(true) => Publication::Done,
+        Ok(false) => Publication::Withdrawn(follow),
+        Err(outcome) => Publication::Refused(outcome),
     }
 }
 
@@ -102,7 +146,11 @@ async fn forget(tools: Arc<Tools>, attempts: Vec<AttemptId>) {
     tools.keeper.discard(&attempts).await;
     let removed = blocking(move || {
         for attempt in attempts {
-            if let Err(error) = Slot::at(tools.dir.slot(&attempt)).remove() {
+            let slot = Slot::at(tools.dir.slot(&attempt));
+            if let Some(output) = on_its_way_to(&slot) {
+                tools.publisher.clear(&attempt, &output);
+            }
+            if let Err(error) = slot.remove() {
                 tracing::warn!(%attempt, %error, "its files stay until the next start");
             }
         }

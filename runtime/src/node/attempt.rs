@@ -18,6 +18,7 @@ use stint_api::link::{Grant, Report};
 use stint_api::outcome::Outcome;
 use stint_supervisor::AttemptEnd;
 use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::happened::Happened;
 use super::harvest::{Left, harvest};
@@ -203,8 +204,8 @@ impl Attempt {
     /// Says its logs and watches its files until it is over.
     async fn accompany(&mut self, epoch: u64) -> AttemptEnd {
         let mut look = Look::new(&self.id, &self.slot, &self.grant);
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut kill: Option<Outcome> = None;
         let mut killed_in = None;
         let spooled = loop {
@@ -355,8 +356,9 @@ impl Look {
         };
         let mut seen = Seen::default();
         if logs {
-            seen.logs = tail.read();
-            self.is_unread = !seen.logs.is_empty();
+            let news = tail.read();
+            seen.logs = news.reports;
+            self.is_unread = news.is_unread;
         }
         self.looks = self.looks.wrapping_add(1);
         if self.looks.is_multiple_of(LOOKS_A_MEASURE) {

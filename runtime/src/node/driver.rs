@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_api::id::{AttemptId, Generation};
-use stint_api::time::Time;
+use stint_api::link::Orders;
+use stint_api::time::{Span, Time};
 use stint_supervisor::{Action, Supervisor};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::attempt::Live;
-use super::happened::{Happened, Standing};
+use super::happened::{Answered, Happened, Standing};
 use super::keeping::{Current, KeeperSender};
 use super::link::Over;
 use super::tools::Tools;
@@ -52,6 +53,8 @@ pub(crate) struct Driver {
     pub(crate) live: BTreeMap<AttemptId, Live>,
     /// Attempts whose end the supervisor knows, and which it did not discard yet.
     pub(crate) ended: BTreeSet<AttemptId>,
+    /// Publications under way, each with the output of an order that came meanwhile.
+    pub(crate) publications: BTreeMap<AttemptId, Option<String>>,
     /// Counts the connections to keepers; 0 before the first.
     pub(crate) epoch: u64,
     /// The generation of the last welcome.
@@ -83,6 +86,7 @@ impl Driver {
             unsaid,
             live: BTreeMap::new(),
             ended: BTreeSet::new(),
+            publications: BTreeMap::new(),
             epoch: 0,
             generation: None,
             is_linked: false,
@@ -157,32 +161,12 @@ impl Driver {
                 actions.extend(self.renewed(welcome.lease, sent));
                 actions
             }
-            Happened::Orders(orders) => {
-                self.is_linked = true;
-                match self.supervisor.orders(now, orders) {
-                    Ok(actions) => actions,
-                    Err(error) => {
-                        tracing::debug!(%error, "late orders");
-                        Vec::new()
-                    }
-                }
-            }
+            Happened::Orders(orders) => self.ordered(orders),
             Happened::BatchWanted(answer) => {
                 drop(answer.send(self.supervisor.batch()));
                 Vec::new()
             }
-            Happened::Answered {
-                upto,
-                generation,
-                lease,
-                sent,
-            } if self.generation == Some(generation) => {
-                self.is_linked = true;
-                let mut actions = self.supervisor.acknowledged(upto);
-                actions.extend(self.renewed(lease, sent));
-                actions
-            }
-            Happened::Answered { .. } => Vec::new(),
+            Happened::Answered(answered) => self.answered(&answered),
             Happened::Unlinked => {
                 self.is_linked = false;
                 Vec::new()
@@ -197,12 +181,34 @@ impl Driver {
                 self.ended.insert(attempt.clone());
                 self.supervisor.ended(now, &attempt, *end)
             }
-            Happened::Published { attempt, result } => {
-                self.supervisor.published(now, &attempt, result)
+            Happened::MayPublish { attempt, answer } => {
+                drop(answer.send(self.supervisor.may_publish(now, &attempt)));
+                Vec::new()
             }
+            Happened::Published { attempt, how } => self.published(&attempt, how),
         };
         self.act(actions);
         Ok(())
+    }
+
+    fn ordered(&mut self, orders: Orders) -> Vec<Action> {
+        self.is_linked = true;
+        self.supervisor
+            .orders(self.now(), orders)
+            .unwrap_or_else(|error| {
+                tracing::debug!(%error, "late orders");
+                Vec::new()
+            })
+    }
+
+    fn answered(&mut self, answered: &Answered) -> Vec<Action> {
+        if self.generation != Some(answered.generation) {
+            return Vec::new();
+        }
+        self.is_linked = true;
+        let mut actions = self.supervisor.acknowledged(answered.upto);
+        actions.extend(self.renewed(answered.lease, answered.sent));
+        actions
     }
 
     /// The keeper says something.
@@ -236,7 +242,7 @@ impl Driver {
     }
 
     /// The scheduler renewed the lease by its answer to what was sent at `sent`.
-    fn renewed(&mut self, lease: stint_api::time::Span, sent: BootTime) -> Vec<Action> {
+    fn renewed(&mut self, lease: Span, sent: BootTime) -> Vec<Action> {
         let until = sent.after(lease);
         // The keeper holds the lease by the same clock.
         self.keeper.lease.send_if_modified(|held| {

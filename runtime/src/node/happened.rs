@@ -5,7 +5,7 @@ use stint_api::id::{AttemptId, ClusterId, Generation, GrantId};
 use stint_api::link::{Held, Orders, Report, Welcome};
 use stint_api::outcome::Outcome;
 use stint_api::time::Span;
-use stint_supervisor::{AttemptEnd, Batch};
+use stint_supervisor::{Action, AttemptEnd, Batch};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::keeper::client::{ConnectError, Event, Handle, Kept};
@@ -48,16 +48,7 @@ pub(crate) enum Happened {
     /// A batch is to be sent.
     BatchWanted(oneshot::Sender<Batch>),
     /// The scheduler has a batch.
-    Answered {
-        /// The batch.
-        upto: u64,
-        /// The generation under which it was sent.
-        generation: Generation,
-        /// How long the node may act.
-        lease: Span,
-        /// Before the batch was sent.
-        sent: BootTime,
-    },
+    Answered(Answered),
     /// The link broke.
     Unlinked,
     /// Something to pass on to the scheduler.
@@ -76,13 +67,45 @@ pub(crate) enum Happened {
         /// How.
         end: Box<AttemptEnd>,
     },
-    /// An attempt's outputs are in their place, or cannot be put there.
+    /// An attempt's outputs are ready for their last step: may it be taken? If not,
+    /// what follows, for when the files are back.
+    MayPublish {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The answer.
+        answer: oneshot::Sender<Result<(), Vec<Action>>>,
+    },
+    /// A publication is over.
     Published {
         /// The attempt.
         attempt: AttemptId,
-        /// Why not.
-        result: Result<(), Outcome>,
+        /// How.
+        how: Publication,
     },
+}
+
+/// How a publication went.
+#[derive(Debug)]
+pub(crate) enum Publication {
+    /// The outputs are in their place.
+    Done,
+    /// They cannot be put there.
+    Refused(Outcome),
+    /// They may not be put there any more, or not yet; they are where they were.
+    Withdrawn(Vec<Action>),
+}
+
+/// The scheduler has a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    /// The batch.
+    pub(crate) upto: u64,
+    /// The generation under which it was sent.
+    pub(crate) generation: Generation,
+    /// How long the node may act.
+    pub(crate) lease: Span,
+    /// Before the batch was sent.
+    pub(crate) sent: BootTime,
 }
 
 /// What a hello says about grants.

@@ -12,7 +12,6 @@ use serde_json::value::RawValue;
 use stint_api::link::{OutputFile, Plan, RESULT_BYTES_MAX};
 use stint_api::outcome::Outcome;
 
-use super::dir::write_whole;
 use super::explain::explain;
 use super::scratch::Room;
 use super::slot::Slot;
@@ -31,6 +30,8 @@ pub(crate) struct Left {
     pub(crate) result: Option<Box<RawValue>>,
     /// Its other files, by path; empty when the job has no output.
     pub(crate) files: Vec<OutputFile>,
+    /// Where they are to go.
+    pub(crate) output: Option<String>,
 }
 
 /// What the attempt in `slot` left, which succeeded under `plan`. Blocks on the disk.
@@ -52,6 +53,7 @@ pub(crate) fn harvest(slot: &Slot, plan: &Plan) -> Result<Left, Outcome> {
             Some(_) => files(&out)?,
             None => Vec::new(),
         },
+        output: plan.output.clone(),
     };
     if !left.files.is_empty() {
         remember(slot, &left).map_err(|error| Outcome::StartFailed {
@@ -62,14 +64,28 @@ pub(crate) fn harvest(slot: &Slot, plan: &Plan) -> Result<Left, Outcome> {
 }
 
 fn remember(slot: &Slot, left: &Left) -> io::Result<()> {
-    write_whole(&slot.left(), &serde_json::to_vec(left)?)
+    // It has to outlive processes, as the spool does, not the machine.
+    let (place, beside) = (slot.left(), slot.left().with_extension("new"));
+    fs::write(&beside, serde_json::to_vec(left)?)?;
+    fs::rename(&beside, &place)
 }
 
 fn remembered(slot: &Slot) -> Result<Left, Outcome> {
-    let read = || Ok(serde_json::from_slice(&fs::read(slot.left())?)?);
-    read().map_err(|error: io::Error| Outcome::OutputRefused {
+    read(slot).map_err(|error| Outcome::OutputRefused {
         which: format!("/out is gone: {error}"),
     })
+}
+
+fn read(slot: &Slot) -> io::Result<Left> {
+    Ok(serde_json::from_slice(&fs::read(slot.left())?)?)
+}
+
+/// Where files of the attempt in `slot` were on their way to, if they left it.
+pub(crate) fn on_its_way_to(slot: &Slot) -> Option<String> {
+    if slot.out().is_dir() {
+        return None;
+    }
+    read(slot).ok()?.output
 }
 
 /// What is in `result.json`, if it is there.

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::dir;
 use super::explain::explain;
-use super::happened::Happened;
+use super::happened::{Answered, Happened};
 use super::tools::Tools;
 use crate::keeper::protocol::BootTime;
 
@@ -156,6 +156,7 @@ impl Link {
             labels: identity.labels,
             limits: identity.limits,
             held: standing.held,
+            sent_at: self.tools.now(),
         };
         let sent = BootTime::now();
         let welcome = match self.client.hello(&hello).await {
@@ -213,12 +214,12 @@ impl Link {
                 Err(error) => return error.into(),
             };
             renewed = sent;
-            let answered = Happened::Answered {
+            let answered = Happened::Answered(Answered {
                 upto: batch.upto,
                 generation,
                 lease: answer.lease,
                 sent,
-            };
+            });
             self.tools.teller.tell(answered).await;
         }
     }

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Each step may be repeated. The scheduler granted the commit to this attempt
-//! alone, so what is there already is older.
+//! alone, so what is there already is older. The grant may be withdrawn while
+//! files are copied: it is asked for once more right before the rename.
 
 use std::fs;
 use std::io;
@@ -65,7 +66,8 @@ impl Publisher {
         Self { allowed }
     }
 
-    /// Moves `/out` of `slot` to the directory of its task in `output`. Blocks on the disk.
+    /// Moves `/out` of `slot` to the directory of its task in `output`, if it still
+    /// `may` when everything is ready for the rename; whether it did. Blocks on the disk.
     ///
     /// # Errors
     /// `output-refused`, with the reason.
@@ -74,13 +76,24 @@ impl Publisher {
         slot: &Slot,
         attempt: &AttemptId,
         output: &str,
-    ) -> Result<(), Outcome> {
+        may: impl FnOnce() -> bool,
+    ) -> Result<bool, Outcome> {
         let published = self
             .open(output)
-            .and_then(|base| base.take(&slot.out(), attempt));
+            .and_then(|base| base.take(&slot.out(), attempt, may));
         published.map_err(|error| Outcome::OutputRefused {
             which: format!("{output}: {}", explain(&error)),
         })
+    }
+
+    /// Removes what a publication of the attempt that was cut off left beside its place.
+    pub(crate) fn clear(&self, attempt: &AttemptId, output: &str) {
+        let cleared = self
+            .open(output)
+            .and_then(|base| base.remove(&beside(attempt)));
+        if let Err(error) = cleared {
+            tracing::warn!(%attempt, output, error = explain(&error), "half a publication stays");
+        }
     }
 
     /// Makes the directory that `output` names and opens it, following no
@@ -143,6 +156,11 @@ fn resolve(path: &Path) -> Result<PathBuf, PublishError> {
     }
 }
 
+/// Where the outputs of an attempt wait for the rename: hidden, and of no other attempt's name.
+fn beside(attempt: &AttemptId) -> String {
+    format!(".stint-{attempt}")
+}
+
 /// The directory of a job's outputs.
 struct Base {
     dir: OwnedFd,
@@ -151,30 +169,43 @@ struct Base {
 }
 
 impl Base {
-    fn take(&self, out: &Path, attempt: &AttemptId) -> Result<(), PublishError> {
-        let beside = format!(".stint-{attempt}");
+    fn take(
+        &self,
+        out: &Path,
+        attempt: &AttemptId,
+        may: impl FnOnce() -> bool,
+    ) -> Result<bool, PublishError> {
+        let beside = beside(attempt);
         let place = attempt.task.to_string();
-        if out.is_dir() {
-            self.bring(out, &beside)?;
-        } else if !self.has(&beside) {
+        if !out.is_dir() && !self.has(&beside) {
             // An earlier call came to its end, and its answer was lost.
-            return if self.has(&place) {
-                Ok(())
-            } else {
-                Err(PublishError::Gone)
+            return match self.has(&place) {
+                true => Ok(true),
+                false => Err(PublishError::Gone),
             };
         }
-        rustix::fs::syncfs(&self.dir).map_err(io_error("write", &self.path))?;
-        if let Err(error) = self.put(&beside, &place) {
+        let ready = self.bring(out, &beside).and_then(|()| {
+            rustix::fs::syncfs(&self.dir).map_err(io_error("write", &self.path))?;
+            if !may() {
+                self.give_back(&beside, out)?;
+                return Ok(false);
+            }
+            self.put(&beside, &place)?;
+            rustix::fs::fsync(&self.dir).map_err(io_error("write", &self.path))?;
+            Ok(true)
+        });
+        if ready.is_err() {
             // Nobody asks for it again: the attempt ends with this error.
             self.remove(&beside)?;
-            return Err(error);
         }
-        rustix::fs::fsync(&self.dir).map_err(io_error("write", &self.path))
+        ready
     }
 
-    /// Moves or copies `out` to the name `beside`.
+    /// Moves or copies `out` to the name `beside`, unless an earlier call moved it.
     fn bring(&self, out: &Path, beside: &str) -> Result<(), PublishError> {
+        if !out.is_dir() {
+            return Ok(());
+        }
         self.remove(beside)?;
         match rustix::fs::renameat(CWD, out, &self.dir, beside) {
             Ok(()) => Ok(()),
@@ -190,6 +221,14 @@ impl Base {
             }),
             Err(errno) => Err(io_error("move to", &self.path.join(beside))(errno)),
         }
+    }
+
+    /// Puts `out` back to where the guest left it.
+    fn give_back(&self, beside: &str, out: &Path) -> Result<(), PublishError> {
+        if out.is_dir() {
+            return self.remove(beside);
+        }
+        rustix::fs::renameat(&self.dir, beside, CWD, out).map_err(io_error("move back to", out))
     }
 
     /// Renames `beside` to `place`, and removes what was there before.
@@ -281,9 +320,9 @@ mod tests {
             (slot, attempt.parse().unwrap())
         }
 
-        fn publish(&self, (slot, attempt): &(Slot, AttemptId), to: &str) -> Result<(), Outcome> {
+        fn publish(&self, (slot, attempt): &(Slot, AttemptId), to: &str) -> Result<bool, Outcome> {
             let url = format!("file://{}", self.path(to).display());
-            self.publisher.publish(slot, attempt, &url)
+            self.publisher.publish(slot, attempt, &url, || true)
         }
 
         fn names(&self, dir: &str) -> Vec<String> {
@@ -329,6 +368,29 @@ mod tests {
         site.publish(&slot, "allowed").unwrap();
         assert_eq!(site.names("allowed"), ["0"]);
         assert_eq!(site.names("allowed/0"), ["sub"]);
+    }
+
+    #[test]
+    fn a_commit_that_was_withdrawn_leaves_everything_as_it_was() {
+        let site = site();
+        let (slot, attempt) = site.slot("a.1.t0.g1.1", "later");
+        let url = format!("file://{}", site.path("allowed").display());
+        let refused = site.publisher.publish(&slot, &attempt, &url, || false);
+        assert_eq!(refused, Ok(false));
+        assert_eq!(site.names("allowed"), [] as [&str; 0]);
+        let publish = || site.publisher.publish(&slot, &attempt, &url, || true);
+        assert_eq!(publish(), Ok(true));
+        assert_eq!(site.names("allowed"), ["0"]);
+    }
+
+    #[test]
+    fn half_a_publication_is_cleared_away() {
+        let site = site();
+        let attempt = "a.1.t0.g1.1".parse().unwrap();
+        fs::create_dir(site.path("allowed/.stint-a.1.t0.g1.1")).unwrap();
+        let url = format!("file://{}", site.path("allowed").display());
+        site.publisher.clear(&attempt, &url);
+        assert_eq!(site.names("allowed"), [] as [&str; 0]);
     }
 
     #[test]

@@ -30,6 +30,15 @@ struct One {
     offset: u64,
 }
 
+/// What was appended to the logs.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// To be said.
+    pub(crate) reports: Vec<Report>,
+    /// Whether there may be more already.
+    pub(crate) is_unread: bool,
+}
+
 impl Tail {
     /// Follows the logs of `slot` from their start.
     pub(crate) fn new(attempt: AttemptId, slot: &Slot) -> Self {
@@ -46,14 +55,18 @@ impl Tail {
         Self { attempt, streams }
     }
 
-    /// Reports of what was appended since, at most [`READ_BYTES_MAX`] a stream;
-    /// none when there is nothing new. Blocks on the disk.
-    pub(crate) fn read(&mut self) -> Vec<Report> {
+    /// Reports of what was appended since, at most [`READ_BYTES_MAX`] a stream.
+    /// Blocks on the disk.
+    pub(crate) fn read(&mut self) -> News {
         let mut reports = Vec::new();
+        let mut is_unread = false;
         for one in &mut self.streams {
             let from = one.offset;
             match one.read() {
-                Ok(bytes) => reports.extend(said(&self.attempt, one.stream, from, &bytes)),
+                Ok(bytes) => {
+                    is_unread |= bytes.len() >= READ_BYTES_MAX;
+                    reports.extend(said(&self.attempt, one.stream, from, &bytes));
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     let path = one.path.display();
@@ -61,7 +74,7 @@ impl Tail {
                 }
             }
         }
-        reports
+        News { reports, is_unread }
     }
 }
 
@@ -126,22 +139,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let slot = Slot::at(dir.path().to_owned());
         let mut tail = Tail::new("a.1.t0.g1.1".parse().unwrap(), &slot);
-        assert!(tail.read().is_empty(), "no file yet");
+        assert!(tail.read().reports.is_empty(), "no file yet");
         let mut log = File::create(slot.stdout()).unwrap();
         let mut written = Vec::new();
         let mut said = Vec::new();
         for size in [1, LOG_BYTES_MAX, 2 * READ_BYTES_MAX + 7] {
-            let bytes: Vec<u8> = (0..size).map(|n| b'a' + u8::try_from(n % 23).unwrap()).collect();
+            let bytes: Vec<u8> = (0..size)
+                .map(|n| b'a' + u8::try_from(n % 23).unwrap())
+                .collect();
             log.write_all(&bytes).unwrap();
             written.extend(bytes);
-            gather(&mut said, Stream::Stdout, tail.read());
+            gather(&mut said, Stream::Stdout, tail.read().reports);
         }
-        loop {
-            let reports = tail.read();
-            if reports.is_empty() {
-                break;
-            }
-            gather(&mut said, Stream::Stdout, reports);
+        let mut is_unread = true;
+        while is_unread {
+            let news = tail.read();
+            is_unread = news.is_unread;
+            gather(&mut said, Stream::Stdout, news.reports);
         }
         assert_eq!(said, written);
     }
@@ -153,7 +167,7 @@ mod tests {
         fs::write(slot.stdout(), "out").unwrap();
         fs::write(slot.stderr(), "err").unwrap();
         let mut tail = Tail::new("a.1.t0.g1.1".parse().unwrap(), &slot);
-        let reports = tail.read();
+        let reports = tail.read().reports;
         let (mut out, mut err) = (Vec::new(), Vec::new());
         gather(&mut out, Stream::Stdout, reports.clone());
         gather(&mut err, Stream::Stderr, reports);
