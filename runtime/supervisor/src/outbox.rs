@@ -81,11 +81,9 @@ impl Outbox {
         self.bytes
     }
 
-    /// Drops everything: what waits is about another cluster.
-    pub(crate) fn clear(&mut self) {
-        self.first += self.entries.len() as u64;
-        self.entries.clear();
-        self.bytes = 0;
+    /// Drops everything: what waits is about another cluster, and nobody else's business.
+    pub(crate) fn clear(&mut self) -> Vec<Follow> {
+        self.acknowledged(u64::MAX)
     }
 
     /// Removes what was sent up to and with number `upto`.

@@ -206,7 +206,8 @@ impl Supervisor {
 
     /// Prepares and starts whatever may be, in the order of the grants.
     pub(crate) fn proceed(&mut self, now: Time, actions: &mut Vec<Action>) {
-        if !self.may_act(now) || !self.is_told || self.mode == Mode::Draining {
+        let is_clear = self.is_told && self.foreign.is_empty();
+        if !self.may_act(now) || !is_clear || self.mode == Mode::Draining {
             return;
         }
         let mut used = self.used();

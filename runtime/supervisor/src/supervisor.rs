@@ -66,6 +66,9 @@ pub struct Supervisor {
     pub(crate) grants: BTreeMap<GrantId, Holding>,
     /// Attempts that are being killed after their grant was stopped, and what they take.
     pub(crate) stopping: BTreeMap<AttemptId, Resources>,
+    /// Those of them that are of another cluster than the one that is served. Nothing begins
+    /// before they are gone: this cluster's attempts may bear the same names.
+    pub(crate) foreign: BTreeSet<AttemptId>,
     pub(crate) gone: Gone,
     pub(crate) outbox: Outbox,
 }
@@ -83,6 +86,7 @@ impl Supervisor {
             mode: Mode::Open,
             grants: BTreeMap::new(),
             stopping: BTreeMap::new(),
+            foreign: BTreeSet::new(),
             gone: Gone::default(),
             outbox: Outbox::new(),
         }
@@ -96,7 +100,10 @@ impl Supervisor {
             for id in self.grants.keys().cloned().collect::<Vec<_>>() {
                 self.stop(&id, &Outcome::NodeLost, &mut actions);
             }
-            self.outbox.clear();
+            for follow in self.outbox.clear() {
+                self.arrived(follow, &mut actions);
+            }
+            self.foreign.extend(self.stopping.keys().cloned());
         }
         self.cluster = Some(welcome.cluster);
         self.generation = Some(welcome.generation);
@@ -176,7 +183,11 @@ impl Supervisor {
     /// The attempt ended, or could not be started.
     pub fn ended(&mut self, now: Time, attempt: &AttemptId, end: AttemptEnd) -> Vec<Action> {
         let mut actions = Vec::new();
-        if self.stopping.remove(attempt).is_some() {
+        if self.foreign.remove(attempt) {
+            self.stopping.remove(attempt);
+            let attempt = attempt.clone();
+            actions.push(Action::Discard { attempt });
+        } else if self.stopping.remove(attempt).is_some() {
             let report = ended(attempt, end, Verdict::Final);
             self.outbox.push(report, Follow::Stopped(attempt.clone()));
         } else if self.running_mut(attempt).is_some() {

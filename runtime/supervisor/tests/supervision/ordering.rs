@@ -128,9 +128,36 @@ fn another_cluster_takes_nothing_over() {
     let mut node = Node::new();
     node.run(grant(1, &[tasks(0, 1)]));
     node.started("t0.g1.1");
+    node.run(grant(2, &[tasks(1, 1)]));
+    node.ended("t1.g2.1", Outcome::Succeeded);
     let actions = node.welcome_to(ClusterId(2), 1);
-    assert_eq!(told(&actions), ["kill t0.g1.1: node-lost", "release g1"]);
+    let told_then = [
+        "kill t0.g1.1: node-lost",
+        "release g1",
+        "release g2",
+        "discard t1.g2.1",
+    ];
+    assert_eq!(told(&actions), told_then);
     assert_eq!(node.flush().0.len(), 0);
+}
+
+#[test]
+fn another_clusters_attempts_are_gone_before_this_ones_begin() {
+    let mut node = Node::new();
+    node.run(grant(1, &[tasks(0, 1)]));
+    node.started("t0.g1.1");
+    node.welcome_to(ClusterId(2), 1);
+    let full = || Order::Full {
+        grants: vec![grant(1, &[tasks(0, 1)])],
+    };
+    assert_eq!(told(&node.order(full())), [""; 0]);
+    let actions = node.ended("t0.g1.1", Outcome::NodeLost);
+    assert_eq!(told(&actions), ["discard t0.g1.1", "prepare g1"]);
+    assert_eq!(
+        node.ends().len(),
+        0,
+        "it is none of this cluster's business"
+    );
 }
 
 #[test]
