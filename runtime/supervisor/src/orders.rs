@@ -49,7 +49,7 @@ impl Supervisor {
                     // The order to run it may still be on its way.
                     self.gone.insert(id);
                 }
-                Order::Publish { attempt } => self.publish(attempt, &mut actions),
+                Order::Publish { attempt } => self.publish(now, attempt, &mut actions),
             }
         }
         self.proceed(now, &mut actions);
@@ -130,7 +130,11 @@ impl Supervisor {
     }
 
     /// The commit is granted; anything but an attempt that waits for it is left alone.
-    fn publish(&mut self, attempt: AttemptId, actions: &mut Vec<Action>) {
+    /// Without a lease it is asked for again: by then another node may have been granted it.
+    fn publish(&mut self, now: Time, attempt: AttemptId, actions: &mut Vec<Action>) {
+        if !self.may_act(now) {
+            return self.ask_for_commit(&attempt);
+        }
         let Some(holding) = self.grants.get_mut(&attempt.grant_id()) else {
             return;
         };

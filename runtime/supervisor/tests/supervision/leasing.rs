@@ -117,3 +117,16 @@ fn what_was_stopped_while_it_was_published_is_discarded() {
     let discard = vec!["discard t0.g1.1".to_owned()];
     assert_eq!(may_publish(&mut node), Err(discard));
 }
+
+#[test]
+fn a_commit_that_comes_when_the_lease_is_over_is_asked_for_again() {
+    let mut node = Node::new();
+    node.run(publishing(1, &[tasks(0, 1)]));
+    node.succeeded_with_files("t0.g1.1");
+    node.pass(LEASE);
+    node.flush();
+    let attempt = id("t0.g1.1");
+    let actions = node.order(Order::Publish { attempt });
+    assert_eq!(told(&actions), [""; 0]);
+    assert!(asks_for_commit(&mut node));
+}
