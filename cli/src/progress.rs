@@ -1,10 +1,12 @@
 //! What a person sees while a job runs: a bar on a terminal, and lines only
 //! for what is worth one.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use stint_api::id::TaskIndex;
 use stint_api::outcome::Outcome;
 use stint_api::view::{Event, EventKind};
 
@@ -17,14 +19,18 @@ const TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    /// Which tasks are done: a restarted scheduler may tell again what it told before.
+    done: RefCell<Vec<bool>>,
 }
 
 impl Progress {
     /// A bar for `tasks` tasks; invisible unless stderr is a terminal.
     pub(crate) fn new(tasks: u32) -> Self {
+        let done = RefCell::new(vec![false; tasks as usize]);
         if !io::stderr().is_terminal() {
             return Self {
                 bar: ProgressBar::hidden(),
+                done,
             };
         }
         let target = ProgressDrawTarget::stderr();
@@ -38,7 +44,7 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.enable_steady_tick(TICK);
-        Self { bar }
+        Self { bar, done }
     }
 
     /// Shows what happens.
@@ -49,6 +55,7 @@ impl Progress {
             EventKind::Preparing { node, step } => self.bar.set_message(format!("{node}: {step}")),
             EventKind::Started { node, .. } => self.bar.set_message(format!("running on {node}")),
             EventKind::Ended {
+                attempt,
                 tasks,
                 outcome,
                 retry_in_seconds,
@@ -57,7 +64,7 @@ impl Progress {
                 let is_final = retry_in_seconds.is_none()
                     && outcome.blame() != stint_api::outcome::Blame::Cluster;
                 if is_final {
-                    self.bar.inc(u64::from(*tasks));
+                    self.bar.inc(self.newly_done(attempt.task, *tasks));
                 }
                 if *outcome != Outcome::Succeeded && !is_final {
                     self.note(&line(event));
@@ -66,6 +73,20 @@ impl Progress {
             EventKind::NodeLost { .. } => self.note(&line(event)),
             EventKind::Done { .. } => self.bar.set_message("done"),
         }
+    }
+
+    /// How many of `count` tasks from `first` on were not known to be done.
+    fn newly_done(&self, first: TaskIndex, count: u32) -> u64 {
+        let mut done = self.done.borrow_mut();
+        let tasks = done
+            .iter_mut()
+            .skip(first as usize)
+            .take(count as usize)
+            .filter(|done| !**done);
+        tasks.fold(0, |newly, done| {
+            *done = true;
+            newly + 1
+        })
     }
 
     /// Says why the job waits.
@@ -122,5 +143,19 @@ pub(crate) fn line(event: &Event) -> String {
             format!("{node} is lost; task {tasks} waits for another node")
         }
         EventKind::Done { state } => format!("the job {}", show::job_state(*state)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_is_told_twice_counts_once() {
+        let progress = Progress::new(5);
+        assert_eq!(progress.newly_done(0, 3), 3);
+        assert_eq!(progress.newly_done(2, 2), 1);
+        assert_eq!(progress.newly_done(4, 100), 1);
+        assert_eq!(progress.newly_done(4, 1), 0);
     }
 }
