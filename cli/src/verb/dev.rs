@@ -131,7 +131,7 @@ fn share(machine: Resources, nodes: u32) -> Resources {
 fn tell(global: &Global, local: &Local, nodes: u32, data_dir: &Path) -> anyhow::Result<()> {
     let server = local.client().server();
     if let Some(warning) = limits::warning(local.limits()) {
-        show::note(&warning);
+        show::note(warning);
     }
     if global.format() == Format::Json {
         return show::json(&Ready {

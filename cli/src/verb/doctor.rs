@@ -188,7 +188,8 @@ fn text(findings: &Findings) -> Result<String, std::fmt::Error> {
         )?,
         Some(why) => writeln!(
             text,
-            "limits     the engine alone: memory and time hold, CPU does not\n           {why}"
+            "limits     the engine alone: memory and time hold, CPU does not\n           why: {why}\n\
+             \x20          for cgroups: run as root, or with `systemd-run --user --scope -p Delegate=yes stint …`"
         )?,
     }
     writeln!(text, "capacity   {}", show::resources(&findings.capacity))?;
@@ -199,20 +200,7 @@ fn text(findings: &Findings) -> Result<String, std::fmt::Error> {
         };
         writeln!(text, "{:<10} {works}", feature.name)?;
     }
-    let places = &findings.places;
-    for (who, place) in [
-        ("serve", places.scheduler.as_ref()),
-        ("node", places.node.as_ref()),
-        ("dev", places.dev.as_ref()),
-        ("run", Some(&places.run)),
-        ("compiled", places.artifacts.as_ref()),
-    ] {
-        let place = match place {
-            Some(place) => place.display().to_string(),
-            None => "nowhere: HOME is not set".to_owned(),
-        };
-        writeln!(text, "data       {who:<9} {place}")?;
-    }
+    places_text(&findings.places, &mut text)?;
     match &findings.server {
         None => writeln!(text, "scheduler  none is named; `stint run` brings its own")?,
         Some(Server { url, error: None }) => writeln!(text, "scheduler  {url} answers")?,
@@ -241,6 +229,23 @@ fn text(findings: &Findings) -> Result<String, std::fmt::Error> {
         }
     )?;
     Ok(text)
+}
+
+fn places_text(places: &Places, text: &mut String) -> std::fmt::Result {
+    for (who, place) in [
+        ("serve", places.scheduler.as_ref()),
+        ("node", places.node.as_ref()),
+        ("dev", places.dev.as_ref()),
+        ("run", Some(&places.run)),
+        ("compiled", places.artifacts.as_ref()),
+    ] {
+        let place = match place {
+            Some(place) => place.display().to_string(),
+            None => "nowhere: HOME is not set".to_owned(),
+        };
+        writeln!(text, "data       {who:<9} {place}")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -33,7 +33,9 @@ enum Threads {
 pub(crate) fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
     let Cli { global, verb } = cli;
     let serves = matches!(verb, Verb::Serve(_) | Verb::Node(_) | Verb::Dev(_));
-    telemetry::start(&global, if serves { "info" } else { "warn" })?;
+    // `dev` is watched by the person who started it, the others by whoever looks later.
+    let watched = matches!(verb, Verb::Dev(_));
+    telemetry::start(&global, if serves && !watched { "info" } else { "warn" })?;
     let threads = match verb {
         Verb::Run(_) | Verb::Doctor(_) => Threads::EachCore,
         _ if serves => Threads::EachCore,

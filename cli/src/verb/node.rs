@@ -15,7 +15,7 @@ use crate::capacity::Capacity;
 use crate::failure::{hinted, hinted_because};
 use crate::interrupt::Interrupts;
 use crate::job_args::Pair;
-use crate::limits::{self, LimitsArgs};
+use crate::limits::{LimitsArgs, without_cgroups};
 use crate::{connect, places, show};
 
 #[derive(Debug, Args)]
@@ -82,8 +82,8 @@ pub(crate) async fn perform(global: Global, args: NodeArgs) -> anyhow::Result<()
         config.server.clone(),
     );
     let node = Node::start(config).await?;
-    if let Some(warning) = limits::warning(node.limits()) {
-        tracing::warn!("{warning}");
+    if let Some(why) = without_cgroups(node.limits()) {
+        tracing::warn!(why, "no cgroups: memory and time hold, CPU does not");
     }
     tracing::info!(
         node = %name, %server, dir = %dir.display(), limits = node.limits(),

@@ -85,7 +85,7 @@ async fn attempt(global: &Global, args: &RunArgs) -> anyhow::Result<Option<Ended
             () = interrupts.next() => return Ok(Some(Ended::interrupted())),
         };
         if let Some(warning) = limits::warning(embedded.limits()) {
-            show::note(&warning);
+            show::note(warning);
         }
         return Ok(Some(
             follow_and_stop(embedded, draft, global.format(), &mut interrupts).await,

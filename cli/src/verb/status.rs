@@ -107,7 +107,7 @@ fn print_tasks(tasks: &TasksView) -> anyhow::Result<()> {
         return Ok(());
     }
     show::line("")?;
-    let mut table = Table::new(["TASKS", "TRY", "NODE", "OUTCOME", "WALL", "CPU", "MEMORY"]);
+    let mut table = Table::new(["TASKS", "TRY", "NODE", "WALL", "CPU", "MEMORY", "OUTCOME"]);
     let hidden = tasks.history.len().saturating_sub(HISTORY_LINES_MAX);
     for entry in &tasks.history[hidden..] {
         table.row(attempt_row(entry));
@@ -125,13 +125,15 @@ fn attempt_row(entry: &AttemptView) -> [String; 7] {
         0 | 1 => first.to_string(),
         count => format!("{first}-{}", first + count - 1),
     };
+    // What a compiler says may have more lines; `--json` has them.
+    let outcome = entry.outcome.to_string();
     [
         tasks,
         format!("{}.{}", entry.attempt.grant.0, entry.attempt.try_number),
         entry.node.to_string(),
-        entry.outcome.to_string(),
         show::span(entry.usage.wall),
         show::span(entry.usage.cpu),
         show::bytes(entry.usage.peak_memory),
+        outcome.lines().next().unwrap_or_default().to_owned(),
     ]
 }
