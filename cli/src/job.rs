@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use stint_api::client::Client;
 use stint_api::id::{Digest, Namespace};
 use stint_api::job::{Input, JobSpec};
+use stint_api::view::ModuleView;
 use url::Url;
 
 use crate::failure::{hinted, hinted_because};
@@ -62,10 +63,26 @@ impl Draft {
 
     /// Pushes the module, then submits the job.
     pub(crate) async fn push(mut self, client: &Client) -> anyhow::Result<JobSpec> {
-        let module = client.push_module(self.namespace(), &self.module).await?;
+        let module = push(client, self.namespace(), &self.module).await?;
         self.spec.module = module.digest;
         Ok(self.spec)
     }
+}
+
+/// Pushes a module; a refusal names the file that it is about.
+pub(crate) async fn push(
+    client: &Client,
+    namespace: &Namespace,
+    file: &Path,
+) -> anyhow::Result<ModuleView> {
+    client.push_module(namespace, file).await.map_err(|error| {
+        let about_the_file = error.problem().is_some();
+        let error = anyhow::Error::new(error);
+        match about_the_file {
+            true => error.context(format!("`{}`", file.display())),
+            false => error,
+        }
+    })
 }
 
 /// Flags win over the file; variables and inputs win one by one.

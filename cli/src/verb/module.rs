@@ -9,6 +9,7 @@ use stint_api::view::ModuleView;
 use crate::args::{Format, Global};
 use crate::connect;
 use crate::failure::hinted;
+use crate::job::push;
 use crate::show::{self, Table};
 
 #[derive(Debug, Subcommand)]
@@ -53,7 +54,7 @@ pub(crate) async fn perform(global: Global, verb: ModuleVerb) -> anyhow::Result<
     let format = global.format();
     match verb {
         ModuleVerb::Push(args) => {
-            let module = client.push_module(&args.namespace, &args.file).await?;
+            let module = push(&client, &args.namespace, &args.file).await?;
             match format {
                 Format::Json => show::json(&module),
                 Format::Text => Ok(show::line(&module.digest.to_string())?),
