@@ -2,6 +2,8 @@
 //! Each case is a golden transcript: what was given, the exit code or status,
 //! and what was answered.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

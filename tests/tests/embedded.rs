@@ -35,6 +35,68 @@ fn a_module_runs_with_no_server_and_nothing_is_left() {
 }
 
 #[test]
+fn the_json_object_has_the_promised_fields_and_says_what_holds_the_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = guest(dir.path(), "hello");
+    let args = ["run", "--json", "--limits", "wasmtime", &path];
+    let finished = embedded(dir.path(), &args);
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    assert!(finished.stderr.contains("without cgroups"), "{finished:#?}");
+    let json = finished.json();
+    let fields: Vec<&str> = json
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            "attempts", "code", "error", "id", "limits", "reason", "state", "tasks", "usage"
+        ]
+    );
+    let limits = json["limits"].as_str().unwrap();
+    assert!(limits.starts_with("wasmtime only: "), "{limits}");
+}
+
+#[test]
+fn without_cgroups_memory_and_time_hold_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, flags, code, reason) in [
+        (
+            "memory-hog",
+            ["--memory", "16Mi"],
+            125,
+            "guest-memory-limit",
+        ),
+        ("spin", ["--timeout", "300ms"], 124, "deadline"),
+    ] {
+        let path = guest(dir.path(), name);
+        let mut args = vec!["run", "--json", "--limits", "wasmtime"];
+        args.extend(flags);
+        args.push(&path);
+        let finished = embedded(dir.path(), &args);
+        let json = finished.json();
+        assert_eq!(
+            (finished.code, json["reason"].as_str()),
+            (code, Some(reason)),
+            "{json:#}"
+        );
+    }
+}
+
+#[test]
+fn doctor_runs_a_job_and_says_what_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let finished = embedded(dir.path(), &["doctor", "--json"]);
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    let json = finished.json();
+    assert_eq!(json["ok"], true, "{json:#}");
+    assert_eq!(json["trial"]["report"]["state"], "succeeded", "{json:#}");
+    leftovers::assert_none(&dir.path().display().to_string(), dir.path());
+}
+
+#[test]
 fn the_exit_code_of_run_is_the_guests() {
     let dir = tempfile::tempdir().unwrap();
     let finished = embedded(dir.path(), &["run", &guest(dir.path(), "exit-code")]);

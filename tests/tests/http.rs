@@ -1,5 +1,7 @@
 //! The HTTP API beside the jobs themselves: idempotent submits, streams, probes, tokens.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use serde_json::{Value, json};
 use stint_tests::site::{Finished, run};
 use stint_tests::{Site, guest};

@@ -1,5 +1,9 @@
 //! The reason is true: each outcome, produced by a guest that deserves it, on a real node.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::Write as _;
+
 use serde_json::Value;
 use stint_tests::Site;
 use stint_tests::leftovers;
@@ -82,6 +86,23 @@ fn memory_refused_by_the_limit_is_the_guests_memory_limit() {
     );
     let outcome = last_outcome(&site, &json);
     assert_eq!(outcome["limit"], "16Mi");
+}
+
+#[test]
+fn memory_of_the_worker_beyond_its_allowance_is_the_cgroups_kill() {
+    let site = node();
+    let (_, nodes) = site.get("/v1/nodes").unwrap();
+    let limits = nodes["nodes"][0]["limits"].as_str().unwrap();
+    if !limits.starts_with("cgroup") {
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: there is no cgroup to kill for memory ({limits})"
+        );
+        return;
+    }
+    let (code, json) = ended(&site, "engine-hog", &["--memory", "32Mi"]);
+    assert_eq!((code, json["reason"].as_str()), (125, Some("cgroup-oom")));
+    site.stop_and_check();
 }
 
 #[test]

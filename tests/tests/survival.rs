@@ -1,6 +1,8 @@
 //! An acknowledged job is never lost, none is reported twice, nothing is left
 //! behind: `kill -9` of scheduler, node process, keeper and workers.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::time::Duration;
 
 use serde_json::Value;
