@@ -10,13 +10,10 @@ use rustix::process::{
 };
 use rustix::stdio::stdin;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
-use crate::frame::{Channel, Decoder, FrameError, PLAN_FRAME_BYTES_MAX, encode};
+use crate::frame::{FrameError, encode};
 use crate::keeper::wire::Speech;
 
-/// Bytes read at once.
-const READ_BYTES: usize = 64 << 10;
 /// Files a child may have open: what a program can count on anywhere. A keeper has
 /// many more, and a guest is not to fill the host's memory with theirs.
 const DESCRIPTORS_MAX: u64 = 1_024;
@@ -30,6 +27,9 @@ pub(crate) enum ChildError {
     /// Its keeper is gone, or it was started by hand.
     #[error("the keeper is gone")]
     Orphan,
+    /// Its command line is not one that a keeper of this version writes.
+    #[error("an argument is missing or of another version")]
+    Arguments,
     /// The kernel refused.
     #[error("the kernel refused")]
     Kernel(#[from] rustix::io::Errno),
@@ -38,17 +38,21 @@ pub(crate) enum ChildError {
     Frame(#[from] FrameError),
 }
 
-/// Binds this process to its keeper, whose process id is the first argument, leaves
-/// no core file behind, and opens no more files than a program should. First thing in `main`, while there is one thread.
-pub(crate) fn bind(args: impl IntoIterator<Item = OsString>) -> Result<(), ChildError> {
+/// The keeper, whose process id is `argument`.
+pub(crate) fn keeper(argument: Option<OsString>) -> Result<Pid, ChildError> {
+    argument
+        .and_then(|pid| pid.to_str()?.parse().ok())
+        .and_then(Pid::from_raw)
+        .ok_or(ChildError::Orphan)
+}
+
+/// Binds this process to its keeper, leaves no core file behind, and opens no more
+/// files than a program should. First thing in `main` and after a fork, while
+/// there is one thread.
+pub(crate) fn bind(keeper: Pid) -> Result<(), ChildError> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // Asked after it is set: a keeper that died before is no longer the parent.
-    let keeper = args
-        .into_iter()
-        .next()
-        .and_then(|pid| pid.to_str()?.parse().ok())
-        .and_then(Pid::from_raw);
-    if keeper.is_none() || keeper != getppid() {
+    if getppid() != Some(keeper) {
         return Err(ChildError::Orphan);
     }
     limit(Resource::Core, 0)?;
@@ -67,23 +71,6 @@ pub(crate) fn limit_between(resource: Resource, soft: u64, hard: u64) -> Result<
         maximum: Some(hard),
     };
     Ok(setrlimit(resource, limit)?)
-}
-
-/// Waits for the one frame that the keeper sends.
-pub(crate) fn hear<T: DeserializeOwned>(channel: Channel) -> Result<T, ChildError> {
-    let mut decoder = Decoder::new(channel, PLAN_FRAME_BYTES_MAX);
-    let mut buffer = vec![0_u8; READ_BYTES];
-    loop {
-        if let Some(message) = decoder.take()? {
-            return Ok(message);
-        }
-        match rustix::io::read(stdin(), &mut buffer[..]) {
-            Ok(0) => return Err(ChildError::Orphan),
-            Ok(count) => decoder.push(&buffer[..count]),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
 }
 
 /// Says `message` to the keeper, whole; or nothing, after a panic was confessed.

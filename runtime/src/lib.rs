@@ -11,6 +11,7 @@ pub mod node;
 
 mod child;
 mod compiler;
+mod hearing;
 mod worker;
 
 use std::process::ExitCode;

@@ -5,15 +5,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::print_stdout, reason = "in place of the harness")]
 
-use std::fs;
-use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::fs::{self, File};
+use std::io::{IoSlice, Read as _, Write as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -25,11 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Its name, and what it does in a directory of its own.
 type Test = (&'static str, fn(&Path));
 
-const TESTS: [Test; 9] = [
+const TESTS: [Test; 10] = [
     ("a_module_is_compiled_and_then_run", compile_and_run),
     ("the_keepers_signal_is_the_deadline", deadline),
     ("a_worker_says_what_its_guest_used", usage),
     ("a_plan_of_another_shape_is_not_run", other_plan),
+    (
+        "nothing_of_an_attempt_is_visible_to_the_next",
+        one_after_another,
+    ),
     ("a_module_that_is_none_is_refused", no_module),
     ("cpu_time_over_ends_a_compiler_by_its_signal", cpu_limit),
     (
@@ -81,7 +87,7 @@ impl Kept {
         let (socket, theirs) = UnixStream::pair().unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
-            .args([verb, &keeper.to_string()])
+            .args([verb, &keeper.to_string(), "plain"])
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -113,6 +119,27 @@ impl Kept {
         self
     }
 
+    /// Tells it of an attempt, and gives it the files.
+    fn assign(&mut self, dir: &Path, assignment: &Value) {
+        let log = |name| {
+            let options = File::options().create(true).append(true).clone();
+            options.open(dir.join(name)).unwrap()
+        };
+        let artifact = File::open(dir.join("artifact")).unwrap();
+        let (stdout, stderr) = (log("stdout"), log("stderr"));
+        let mut fds = vec![stdout.as_fd(), stderr.as_fd()];
+        if assignment["module"] != json!("same") {
+            fds.insert(0, artifact.as_fd());
+        }
+        let frame = encode(self.channel, NODE_FRAME_BYTES_MAX, assignment).unwrap();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+        let bytes = [IoSlice::new(&frame)];
+        let sent = sendmsg(&self.socket, &bytes, &mut control, SendFlags::empty());
+        assert_eq!(sent, Ok(frame.len()));
+    }
+
     /// The next thing that it says, if it says anything more.
     fn hear(&mut self) -> Option<Value> {
         let mut buffer = [0; 4096];
@@ -127,8 +154,10 @@ impl Kept {
         }
     }
 
-    /// Nothing more is said, and the child ends.
+    /// Nothing more is said on either side, and the child ends.
     fn ends(mut self) -> ExitStatus {
+        // It may be gone already.
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
         assert_eq!(self.hear(), None);
         self.child.wait().unwrap()
     }
@@ -139,8 +168,8 @@ impl Kept {
     }
 }
 
-/// Compiles a guest and makes the plan of an attempt at it, both in `dir`.
-fn plan(dir: &Path, guest: &str) -> Value {
+/// Compiles a guest and makes the assignment of an attempt at it, in `dir`.
+fn assignment(dir: &Path, guest: &str) -> Value {
     let task = compilation(dir, &job(guest));
     let mut compiler = Kept::compiler().tell(&task);
     let said = compiler.hear().unwrap();
@@ -151,17 +180,23 @@ fn plan(dir: &Path, guest: &str) -> Value {
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(sha256, format!("sha256:{hex}"));
     json!({
-        "artifact": dir.join("artifact"),
-        "artifact_sha256": bytes,
-        "profile": "plain",
-        "args": ["guest"],
-        "env": [],
-        "memory_limit_bytes": 64 << 20,
-        "dirs": [],
-        "stdout": dir.join("stdout"),
-        "stderr": dir.join("stderr"),
-        "log_bytes_max": 1 << 20,
+        "module": {"given": {"profile": "plain", "sha256": bytes}},
+        "guest": {
+            "args": ["guest"],
+            "env": [],
+            "memory_limit_bytes": 64 << 20,
+            "dirs": [],
+            "log_bytes_max": 1 << 20,
+        },
     })
+}
+
+/// A worker that is assigned an attempt at `guest`.
+fn worker(dir: &Path, guest: &str) -> Kept {
+    let assignment = assignment(dir, guest);
+    let mut worker = Kept::worker();
+    worker.assign(dir, &assignment);
+    worker
 }
 
 fn compilation(dir: &Path, wasm: &[u8]) -> Value {
@@ -206,7 +241,7 @@ fn ended(said: Option<Value>) -> Value {
 }
 
 fn compile_and_run(dir: &Path) {
-    let mut worker = Kept::worker().tell(&plan(dir, "hello"));
+    let mut worker = worker(dir, "hello");
     assert_eq!(worker.hear(), Some(json!("running")));
     let said = ended(worker.hear());
     assert_eq!(said["outcome"]["reason"], "succeeded");
@@ -215,7 +250,7 @@ fn compile_and_run(dir: &Path) {
 }
 
 fn deadline(dir: &Path) {
-    let mut worker = Kept::worker().tell(&plan(dir, "spin"));
+    let mut worker = worker(dir, "spin");
     assert_eq!(worker.hear(), Some(json!("running")));
     worker.signal(Signal::USR1);
     let said = ended(worker.hear());
@@ -227,7 +262,7 @@ fn deadline(dir: &Path) {
 }
 
 fn usage(dir: &Path) {
-    let mut worker = Kept::worker().tell(&plan(dir, "memory-polite"));
+    let mut worker = worker(dir, "memory-polite");
     worker.hear();
     let said = ended(worker.hear());
     assert_eq!(said["outcome"], json!({"reason": "exited", "code": 3}));
@@ -238,11 +273,42 @@ fn usage(dir: &Path) {
 }
 
 fn other_plan(dir: &Path) {
-    let mut other = plan(dir, "hello");
-    other["network"] = json!("all of it");
-    let status = Kept::worker().tell(&other).ends();
-    assert_eq!(status.code(), Some(1));
-    assert!(!dir.join("stdout").exists());
+    let mut other = assignment(dir, "hello");
+    other["guest"]["network"] = json!("all of it");
+    let mut worker = Kept::worker();
+    worker.assign(dir, &other);
+    assert_eq!(worker.ends().code(), Some(1));
+    // Fewer files than it tells of are not taken for others.
+    let mut other = assignment(dir, "hello");
+    other["guest"]["dirs"] = json!([{"guest": "/in", "access": "read"}]);
+    let mut worker = Kept::worker();
+    worker.assign(dir, &other);
+    let said = worker.hear().unwrap();
+    assert_eq!(said["unable"]["outcome"]["reason"], "engine-fault");
+    assert!(worker.ends().success());
+    // Nor is a module that was never given.
+    let mut other = assignment(dir, "hello");
+    other["module"] = json!("same");
+    let mut worker = Kept::worker();
+    worker.assign(dir, &other);
+    let said = worker.hear().unwrap();
+    assert_eq!(said["unable"]["outcome"]["reason"], "engine-fault");
+    assert!(worker.ends().success());
+    assert_eq!(fs::read_to_string(dir.join("stdout")).unwrap(), "");
+}
+
+fn one_after_another(dir: &Path) {
+    let mut first = assignment(dir, "hello");
+    let mut worker = Kept::worker();
+    for again in 0..3 {
+        worker.assign(dir, &first);
+        assert_eq!(worker.hear(), Some(json!("running")), "{again}");
+        assert_eq!(ended(worker.hear())["outcome"]["reason"], "succeeded");
+        first["module"] = json!("same");
+    }
+    assert!(worker.ends().success());
+    let said = fs::read_to_string(dir.join("stdout")).unwrap();
+    assert_eq!(said, "hello\nhello\nhello\n");
 }
 
 fn no_module(dir: &Path) {
@@ -276,15 +342,14 @@ fn memory_limit(dir: &Path) {
 }
 
 fn orphan(dir: &Path) {
-    let plan = plan(dir, "hello");
+    let assignment = assignment(dir, "hello");
     // Process 1 is the parent of neither.
     let status = Kept::start("__worker", 1).ends();
     assert_eq!(status.code(), Some(1));
     let status = Kept::start("__compile", 1).ends();
     assert_eq!(status.code(), Some(1));
     // A keeper that closes its end without a word has nothing to run either.
-    let worker = Kept::worker();
-    worker.socket.shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(worker.ends().code(), Some(1));
-    assert!(!dir.join("stdout").exists(), "{plan}");
+    assert!(Kept::worker().ends().success());
+    assert_eq!(Kept::compiler().ends().code(), Some(1));
+    assert!(!dir.join("stdout").exists(), "{assignment}");
 }

@@ -8,9 +8,9 @@ use wasmtime::Engine;
 
 use crate::engine::{self, EngineError};
 
-/// Stops the attempt that is [`run`](crate::run) with it. Made before the run, one
-/// for each attempt, so that a signal handler can find it in a `static
-/// OnceLock<Interrupt>`: it holds the engine that the attempt will use.
+/// Stops the attempt that runs at a [`Berth`](crate::Berth) made with it. Made
+/// first, so that a signal handler can find it in a `static OnceLock<Interrupt>`:
+/// it holds the engine that attempts will use.
 #[derive(Debug)]
 pub struct Interrupt {
     engine: Engine,
@@ -46,6 +46,12 @@ impl Interrupt {
     /// Whether it was raised.
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::SeqCst)
+    }
+
+    /// Forgets that it was raised: for the next attempt, once nobody would raise
+    /// it for the one before.
+    pub fn lower(&self) {
+        self.raised.store(false, Ordering::SeqCst);
     }
 
     /// The profile of the attempts that it can stop.

@@ -1,10 +1,13 @@
 //! How many bytes the attempt read and wrote, as the kernel counts them for this
 //! thread: an attempt is all that happens on it between two readings.
 
-use std::fs;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 
 /// The kernel's account of this thread.
 const ACCOUNT: &str = "/proc/thread-self/io";
+/// Longer than the account is.
+const ACCOUNT_BYTES_MAX: usize = 512;
 
 /// Bytes through read and write calls, cached or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,30 +16,52 @@ pub(crate) struct Moved {
     pub(crate) written: u64,
 }
 
+/// The account of the thread that opened it.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// Nothing where the kernel does not tell.
+    file: Option<File>,
+}
+
+impl Account {
+    /// This thread's. Opened once, before a jail hides the path.
+    pub(crate) fn open() -> Self {
+        Self {
+            file: File::open(ACCOUNT).ok(),
+        }
+    }
+
+    /// What it shows, and how long that is.
+    fn look(&self) -> Option<(Moved, u64)> {
+        let mut text = [0; ACCOUNT_BYTES_MAX];
+        let count = self.file.as_ref()?.read_at(&mut text, 0).ok()?;
+        let moved = parse(std::str::from_utf8(&text[..count]).ok()?);
+        Some((moved, count as u64))
+    }
+}
+
 /// Counts from when it was started.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    /// Nothing where the kernel does not tell, as in a jail without `/proc`.
+pub(crate) struct Meter<'a> {
+    account: &'a Account,
     start: Option<Moved>,
 }
 
-impl Meter {
-    pub(crate) fn start() -> Self {
-        let start = fs::read_to_string(ACCOUNT).ok().map(|text| {
-            let mut moved = parse(&text);
+impl<'a> Meter<'a> {
+    pub(crate) fn start(account: &'a Account) -> Self {
+        let start = account.look().map(|(mut moved, bytes)| {
             // The kernel counts this reading too, after it has told.
-            moved.read = moved.read.saturating_add(text.len() as u64);
+            moved.read = moved.read.saturating_add(bytes);
             moved
         });
-        Self { start }
+        Self { account, start }
     }
 
     /// Since the start; zero where the kernel does not tell.
     pub(crate) fn stop(self) -> Moved {
-        let (Some(start), Ok(text)) = (self.start, fs::read_to_string(ACCOUNT)) else {
+        let (Some(start), Some((end, _))) = (self.start, self.account.look()) else {
             return Moved::default();
         };
-        let end = parse(&text);
         Moved {
             read: end.read.saturating_sub(start.read),
             written: end.written.saturating_sub(start.written),

@@ -1,9 +1,14 @@
 //! The engine's wall: the only crate that names wasmtime. It turns a module into
-//! an artifact ([`compile`], in a process of its own) and runs one attempt from
-//! an artifact under limits ([`run`], in a worker process).
+//! an artifact ([`compile`], in a process of its own) and runs attempts from
+//! an artifact under limits ([`Berth`], in a worker process).
+//!
+//! ```text
+//! Interrupt ─▶ Berth ── load(artifact) ─▶ Loaded ── attempt(guest, files) ─▶ Attempt ── run ─▶ Ran
+//!    no job is known                         one job, its attempts one after another
+//! ```
 //!
 //! What it promises: the guest gets the files, arguments, environment and clocks
-//! of its [`Plan`] and nothing else of the host; its memories and tables together
+//! of its [`Guest`] and nothing else of the host; its memories and tables together
 //! never pass the plan's limit; every end has one [`Outcome`], the exit code
 //! exact; [`Interrupt::raise`] ends a guest that computes; no thread is started.
 //!
@@ -14,8 +19,10 @@
 //! [`Outcome`]: stint_api::outcome::Outcome
 
 mod artifact;
+mod berth;
 mod compile;
 mod engine;
+mod files;
 mod interrupt;
 mod io;
 mod limiter;
@@ -25,9 +32,11 @@ mod plan;
 mod run;
 mod wasi;
 
+pub use berth::{Berth, BerthError, Loaded};
 pub use compile::{CompileError, artifact_key, compile};
 pub use engine::EngineError;
+pub use files::{Files, OpenError, fds_of};
 pub use interrupt::Interrupt;
-pub use plan::{Access, Dir, Plan};
-pub use run::{Ran, run};
+pub use plan::{Access, Dir, Guest, Plan, Seen};
+pub use run::{Attempt, Ran};
 pub use stint_scan::Profile;

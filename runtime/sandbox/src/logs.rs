@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -29,14 +28,13 @@ struct State {
 }
 
 impl Log {
-    /// Onto the end of the file at `path`, which is made if need be; at most `max` bytes more.
-    pub(crate) fn open(path: &Path, max: u64) -> io::Result<Self> {
-        let state = State {
-            file: File::options().create(true).append(true).open(path)?,
+    /// Into `file`, which was opened to append; at most `max` bytes more.
+    pub(crate) fn new(file: File, max: u64) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            file,
             room: max,
             dropped: 0,
-        };
-        Ok(Self(Arc::new(Mutex::new(state))))
+        })))
     }
 
     /// Bytes that the guest wrote and nobody will read.

@@ -1,5 +1,6 @@
-//! What a worker is told to run: everything about one attempt that the guest
-//! can see, and the limits that the engine holds it to.
+//! What is to be run: everything about one attempt that the guest can see, and
+//! the limits that the engine holds it to. A node makes the [`Plan`], with paths
+//! of its machine; a worker is told the [`Guest`] of it and given open files.
 
 use std::path::PathBuf;
 
@@ -30,6 +31,50 @@ pub struct Plan {
     pub stderr: PathBuf,
     /// The most that is kept of either stream; the rest is counted and dropped.
     pub log_bytes_max: u64,
+}
+
+impl Plan {
+    /// What of it is said to a worker.
+    pub fn guest(&self) -> Guest {
+        let dirs = self.dirs.iter().map(|dir| Seen {
+            guest: dir.guest.clone(),
+            access: dir.access,
+        });
+        Guest {
+            args: self.args.clone(),
+            env: self.env.clone(),
+            memory_limit_bytes: self.memory_limit_bytes,
+            dirs: dirs.collect(),
+            log_bytes_max: self.log_bytes_max,
+        }
+    }
+}
+
+/// All that a worker is told of one attempt: what its guest sees and is held to.
+/// No path of this machine is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guest {
+    /// All arguments, the program's name first.
+    pub args: Vec<String>,
+    /// All environment variables, ours too.
+    pub env: Vec<(String, String)>,
+    /// The most that the guest's memories and tables may have together.
+    pub memory_limit_bytes: u64,
+    /// The directories that it sees, in the order in which they are given open.
+    pub dirs: Vec<Seen>,
+    /// The most that is kept of either stream; the rest is counted and dropped.
+    pub log_bytes_max: u64,
+}
+
+/// A directory as the guest sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// Where, for example `/in/flights`.
+    pub guest: String,
+    /// What the guest may do in it.
+    pub access: Access,
 }
 
 /// A directory that the guest sees.

@@ -1,24 +1,22 @@
-//! One attempt, from its plan to its end, on the thread that calls.
+//! One attempt, from its first instruction to its end, on the thread that calls.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
-use wasmtime::{Module, Store};
+use wasmtime::Store;
 
-use crate::artifact;
-use crate::interrupt::Interrupt;
+use crate::berth::{Berth, Loaded};
 use crate::io::{Meter, Moved};
 use crate::limiter::Limiter;
 use crate::logs::Log;
 use crate::outcome::{NotEntered, classify};
-use crate::plan::Plan;
-use crate::wasi::{self, Host};
+use crate::wasi::Host;
 
 /// What the guest is entered by; the scan has seen that it is there and of the right type.
 const ENTRY: &str = "_start";
-/// Epochs until a guest is interrupted: the next one, since only an [`Interrupt`] moves it.
+/// Epochs until a guest is interrupted: the next one, since only an [`Interrupt`](crate::Interrupt) moves it.
 const EPOCHS: u64 = 1;
 /// Least that one host call may take in from a guest, however small its memory is said to be.
 const HOSTCALL_BYTES_MIN: u64 = 1 << 20;
@@ -41,8 +39,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Ended before the guest was there.
-    fn not_started(outcome: Outcome) -> Self {
+    /// Ended so, and nothing was counted.
+    pub fn unknown(outcome: Outcome) -> Self {
         Self {
             outcome,
             peak_guest_memory: Bytes(0),
@@ -54,87 +52,69 @@ impl Ran {
     }
 }
 
-/// Runs one attempt to its end. Blocks; starts no thread; must not be called from an asynchronous task.
-pub fn run(plan: &Plan, interrupt: &Interrupt) -> Ran {
-    let attempt = catch_unwind(AssertUnwindSafe(|| attempt(plan, interrupt)));
-    attempt.unwrap_or_else(|panic| {
-        let said = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
-        Ran::not_started(Outcome::EngineFault {
-            message: format!("the host panicked: {}", said.unwrap_or("without a word")),
-        })
-    })
+/// One attempt, all of whose files are open and whose module is loaded.
+pub struct Attempt<'a> {
+    pub(crate) berth: &'a Berth<'a>,
+    pub(crate) loaded: &'a Loaded,
+    pub(crate) host: Host,
+    pub(crate) logs: [Log; 2],
+    pub(crate) memory_limit_bytes: u64,
 }
 
-fn attempt(plan: &Plan, interrupt: &Interrupt) -> Ran {
-    let prepared = match prepare(plan, interrupt) {
-        Ok(prepared) => prepared,
-        Err(outcome) => return Ran::not_started(outcome),
-    };
-    let Prepared {
-        module,
-        host,
-        logs,
-        runtime,
-    } = prepared;
-    let mut store = Store::new(interrupt.engine(), host);
-    store.limiter(|host| &mut host.limiter);
-    store.set_epoch_deadline(EPOCHS);
-    // A guest's buffer is never larger than its memory, which may pass the
-    // engine's default; and what the host copies for it stays within as much again.
-    let hostcall = plan.memory_limit_bytes.max(HOSTCALL_BYTES_MIN);
-    store.set_hostcall_fuel(usize::try_from(hostcall).unwrap_or(usize::MAX));
-    let meter = Meter::start();
-    let ended = if interrupt.is_raised() {
-        // Before the deadline was set, so that the guest would not have noticed.
-        Err(wasmtime::Trap::Interrupt.into())
-    } else {
-        runtime.block_on(enter(&mut store, &module))
-    };
-    let moved = meter.stop();
-    finish(ended, &store.data().limiter, moved, &logs)
-}
-
-/// What a guest needs before its first instruction.
-struct Prepared {
-    module: Module,
-    host: Host,
-    logs: [Log; 2],
-    runtime: tokio::runtime::Runtime,
-}
-
-fn prepare(plan: &Plan, interrupt: &Interrupt) -> Result<Prepared, Outcome> {
-    let failed = |step: String| Outcome::StartFailed { step };
-    if plan.profile != interrupt.profile() {
-        return Err(failed(format!(
-            "the plan is for engine profile `{}`, the worker for `{}`",
-            plan.profile,
-            interrupt.profile()
-        )));
+impl std::fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Attempt").finish_non_exhaustive()
     }
-    let (host, logs) = wasi::host(plan).map_err(|error| failed(error.to_string()))?;
-    let module = artifact::load(interrupt.engine(), &plan.artifact, &plan.artifact_sha256)
-        .map_err(|error| failed(error.to_string()))?;
-    // Timers only: no socket is ever opened, so there is nothing to poll for.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|error| failed(format!("the timer cannot be set up: {error}")))?;
-    Ok(Prepared {
-        module,
-        host,
-        logs,
-        runtime,
-    })
+}
+
+impl Attempt<'_> {
+    /// Runs it to its end. Blocks; starts no thread; must not be called from an asynchronous task.
+    pub fn run(self) -> Ran {
+        let ran = catch_unwind(AssertUnwindSafe(|| self.enter()));
+        ran.unwrap_or_else(|panic| {
+            let said = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied());
+            Ran::unknown(Outcome::EngineFault {
+                message: format!("the host panicked: {}", said.unwrap_or("without a word")),
+            })
+        })
+    }
+
+    fn enter(self) -> Ran {
+        let Self {
+            berth,
+            loaded,
+            host,
+            logs,
+            memory_limit_bytes,
+        } = self;
+        let interrupt = berth.interrupt;
+        let mut store = Store::new(interrupt.engine(), host);
+        store.limiter(|host| &mut host.limiter);
+        store.set_epoch_deadline(EPOCHS);
+        // A guest's buffer is never larger than its memory, which may pass the
+        // engine's default; and what the host copies for it stays within as much again.
+        let hostcall = memory_limit_bytes.max(HOSTCALL_BYTES_MIN);
+        store.set_hostcall_fuel(usize::try_from(hostcall).unwrap_or(usize::MAX));
+        let meter = Meter::start(&berth.account);
+        let ended = if interrupt.is_raised() {
+            // Before the deadline was set, so that the guest would not have noticed.
+            Err(wasmtime::Trap::Interrupt.into())
+        } else {
+            berth.runtime.block_on(call(&mut store, loaded))
+        };
+        let moved = meter.stop();
+        finish(ended, &store.data().limiter, moved, &logs)
+    }
 }
 
 /// Instantiates and calls. On a stack of its own, as asynchronous calls are, yet always on this thread.
-async fn enter(store: &mut Store<Host>, module: &Module) -> wasmtime::Result<()> {
-    let linker = wasi::linker(store.engine())?;
-    let instance = linker
-        .instantiate_async(&mut *store, module)
+async fn call(store: &mut Store<Host>, loaded: &Loaded) -> wasmtime::Result<()> {
+    let instance = loaded
+        .0
+        .instantiate_async(&mut *store)
         .await
         .map_err(|error| error.context(NotEntered))?;
     let entry = instance.get_typed_func::<(), ()>(&mut *store, ENTRY)?;

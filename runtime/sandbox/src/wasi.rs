@@ -2,18 +2,20 @@
 //! arguments and environment; real clocks; an empty stdin; no network.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::{CWD, Mode, OFlags};
 use wasmtime::{Caller, Engine, Extern, Linker, Trap};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use wasmtime_wasi::p2::bindings::random::random::Host as _;
-use wasmtime_wasi::random::WasiRandomView as _;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
+use crate::files::Files;
 use crate::limiter::Limiter;
 use crate::logs::Log;
-use crate::plan::{Access, Plan};
+use crate::plan::{Access, Guest};
 
 /// Random bytes that the host makes at a time.
 const RANDOM_CHUNK_BYTES: usize = 4 << 10;
@@ -49,14 +51,10 @@ impl std::error::Error for Exit {}
 /// A step of the preparation failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
-    #[error("the log {path} cannot be opened: {source}")]
-    Log { path: PathBuf, source: io::Error },
-    #[error("the directory {host} cannot be opened as {guest}: {message}")]
-    Dir {
-        host: PathBuf,
-        guest: String,
-        message: String,
-    },
+    #[error("the working directory cannot be kept: {0}")]
+    Here(io::Error),
+    #[error("{guest} cannot be entered: {message}")]
+    Dir { guest: String, message: String },
 }
 
 /// The functions that a guest may import.
@@ -80,60 +78,72 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
 
 /// As WASI says, straight into the guest's memory. wasmtime-wasi's own makes all
 /// bytes in the host's memory first, 64 MiB of them for a guest that has one
-/// page, and ends the guest above that.
+/// page, and ends the guest above that. And its generator would be copied by a
+/// fork: the kernel's gives no two workers the same.
 fn random_get(mut caller: Caller<'_, Host>, at: u32, len: u32) -> wasmtime::Result<u32> {
     const SUCCESS: u32 = 0;
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         return Err(Trap::MemoryOutOfBounds.into());
     };
-    let (data, host) = memory.data_and_store_mut(&mut caller);
     let (at, len) = (usize::try_from(at)?, usize::try_from(len)?);
     let place = at
         .checked_add(len)
-        .and_then(|end| data.get_mut(at..end))
+        .and_then(|end| memory.data_mut(&mut caller).get_mut(at..end))
         .ok_or(Trap::MemoryOutOfBounds)?;
     for chunk in place.chunks_mut(RANDOM_CHUNK_BYTES) {
-        let bytes = host.wasi.random().get_random_bytes(chunk.len() as u64)?;
-        chunk.copy_from_slice(&bytes);
+        getrandom::fill(chunk)?;
     }
     Ok(SUCCESS)
 }
 
-/// The guest's side of `plan`, with its two logs.
-pub(crate) fn host(plan: &Plan) -> Result<(Host, [Log; 2]), PrepareError> {
-    let log = |path: &PathBuf| {
-        Log::open(path, plan.log_bytes_max).map_err(|source| PrepareError::Log {
-            path: path.clone(),
-            source,
-        })
-    };
-    let logs = [log(&plan.stdout)?, log(&plan.stderr)?];
+/// The guest's side of an attempt, with its two logs.
+pub(crate) fn host(guest: &Guest, files: Files) -> Result<(Host, [Log; 2]), PrepareError> {
+    let log = |fd| Log::new(File::from(fd), guest.log_bytes_max);
+    let logs = [log(files.stdout), log(files.stderr)];
     let [stdout, stderr] = logs.clone();
     let mut wasi = WasiCtxBuilder::new();
     // Before the directories, which remember it: file calls block this thread and start no other.
     wasi.allow_blocking_current_thread(true)
-        .args(&plan.args)
-        .envs(&plan.env)
+        .args(&guest.args)
+        .envs(&guest.env)
         .stdout(stdout)
         .stderr(stderr)
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    for dir in &plan.dirs {
-        let perms = match dir.access {
+    enter(&mut wasi, guest, &files.dirs)?;
+    let host = Host {
+        wasi: wasi.build_p1(),
+        limiter: Limiter::new(guest.memory_limit_bytes),
+    };
+    Ok((host, logs))
+}
+
+/// Lets the guest see `dirs`. The engine takes paths only, so each directory is
+/// entered, and opened as the one that we are in.
+fn enter(wasi: &mut WasiCtxBuilder, guest: &Guest, dirs: &[OwnedFd]) -> Result<(), PrepareError> {
+    /// A process is in one directory, whatever the thread.
+    static ENTERING: Mutex<()> = Mutex::new(());
+    if dirs.is_empty() {
+        return Ok(());
+    }
+    let _alone = ENTERING.lock().unwrap_or_else(PoisonError::into_inner);
+    let here = rustix::fs::openat(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| PrepareError::Here(errno.into()))?;
+    let entered = guest.dirs.iter().zip(dirs).try_for_each(|(seen, dir)| {
+        let failed = |message| PrepareError::Dir {
+            guest: seen.guest.clone(),
+            message,
+        };
+        let perms = match seen.access {
             Access::Read => FsPerms::ReadOnly,
             Access::Write => FsPerms::ReadWrite,
         };
-        wasi.preopened_dir(&dir.host, &dir.guest, perms)
-            .map_err(|error| PrepareError::Dir {
-                host: dir.host.clone(),
-                guest: dir.guest.clone(),
-                message: format!("{error:#}"),
-            })?;
-    }
-    let host = Host {
-        wasi: wasi.build_p1(),
-        limiter: Limiter::new(plan.memory_limit_bytes),
-    };
-    Ok((host, logs))
+        rustix::process::fchdir(dir).map_err(|errno| failed(errno.to_string()))?;
+        wasi.preopened_dir(".", &seen.guest, perms)
+            .map(drop)
+            .map_err(|error| failed(format!("{error:#}")))
+    });
+    rustix::process::fchdir(&here).map_err(|errno| PrepareError::Here(errno.into()))?;
+    entered
 }

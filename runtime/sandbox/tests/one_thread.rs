@@ -9,7 +9,7 @@ use std::thread;
 
 use sha2::{Digest as _, Sha256};
 use stint_api::outcome::Outcome;
-use stint_sandbox::{Access, Dir, Interrupt, Plan, Profile, compile, run};
+use stint_sandbox::{Access, Berth, Dir, Files, Interrupt, Plan, Profile, compile};
 
 /// Guests that use what a host likes to do on other threads: files and timers.
 const GUESTS: [&str; 4] = ["files", "sleep-until", "short-sleep", "log-flood"];
@@ -61,5 +61,14 @@ fn attempt(guest: &str, dir: &std::path::Path) -> Outcome {
         stderr: dir.join("stderr"),
         log_bytes_max: 1 << 20,
     };
-    run(&plan, &Interrupt::new(Profile::Plain).unwrap()).outcome
+    let interrupt = Interrupt::new(Profile::Plain).unwrap();
+    let mut berth = Berth::new(&interrupt).unwrap();
+    berth.settle();
+    let artifact = Files::artifact(&plan).unwrap();
+    let loaded = berth
+        .load(artifact, plan.profile, Some(&plan.artifact_sha256))
+        .unwrap();
+    let files = Files::open(&plan).unwrap();
+    let attempt = berth.attempt(&loaded, &plan.guest(), files).unwrap();
+    attempt.run().outcome
 }

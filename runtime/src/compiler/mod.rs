@@ -17,6 +17,7 @@ use stint_api::outcome::Outcome;
 use stint_sandbox::compile;
 
 use crate::child::{self, ChildError};
+use crate::hearing::Ear;
 use protocol::{Compilation, FromCompiler, SPEECH};
 
 /// Seconds between the signal that says the CPU time is over, which ends the
@@ -28,10 +29,11 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     child::exit(work(args))
 }
 
-fn work(args: impl Iterator<Item = OsString>) -> Result<(), ChildError> {
-    child::bind(args)?;
+fn work(mut args: impl Iterator<Item = OsString>) -> Result<(), ChildError> {
+    child::bind(child::keeper(args.next())?)?;
     child::confess_panics(SPEECH, |message| FromCompiler::Fault { message });
-    let task: Compilation = child::hear(SPEECH.channel)?;
+    let heard = Ear::new(SPEECH).hear()?.ok_or(ChildError::Orphan)?;
+    let task: Compilation = heard.message;
     confine(&task)?;
     let answer = match make(&task) {
         Ok(sha256) => FromCompiler::Compiled { sha256 },

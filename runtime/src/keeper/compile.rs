@@ -98,7 +98,7 @@ impl Compile {
             output_bytes: budget.output.0,
             data_bytes: leaf.is_none().then_some(budget.memory.0),
         };
-        let process = Process::spawn(COMPILER_VERB, SPEECH, leaf)
+        let process = Process::spawn(&[COMPILER_VERB], SPEECH, leaf)
             .map_err(|error| step(format!("compiler: {}", chain(&error))))?;
         let mut compile = Self {
             order,

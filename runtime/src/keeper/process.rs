@@ -77,10 +77,10 @@ impl Death {
 }
 
 impl Process {
-    /// Starts this binary at `verb`. It waits for its first frame; until that is
+    /// Starts this binary at a verb, the first of `verb`; the rest are arguments. It waits for its first frame; until that is
     /// sent nothing that is not ours runs in it. If it fails the leaf is gone too.
     pub(crate) fn spawn(
-        verb: &str,
+        verb: &[&str],
         speech: Speech,
         leaf: Option<Leaf>,
     ) -> Result<Self, SpawnError> {
@@ -157,7 +157,8 @@ impl Process {
     }
 }
 
-fn start(verb: &str, speech: Speech) -> Result<(Child, OwnedFd, Wire), SpawnError> {
+fn start(verb: &[&str], speech: Speech) -> Result<(Child, OwnedFd, Wire), SpawnError> {
+    let (verb, arguments) = verb.split_first().unwrap_or((&"", &[]));
     let (ours, theirs) = UnixStream::pair().map_err(SpawnError::Socket)?;
     let wire = Wire::new(ours, speech).map_err(SpawnError::Socket)?;
     let mut child = Command::new(OWN_BINARY)
@@ -165,6 +166,7 @@ fn start(verb: &str, speech: Speech) -> Result<(Child, OwnedFd, Wire), SpawnErro
         .arg(verb)
         // It dies when this keeper does, and must know whom to look for.
         .arg(std::process::id().to_string())
+        .args(arguments)
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null())

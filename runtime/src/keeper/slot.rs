@@ -3,11 +3,10 @@
 //! ```text
 //! start ─▶ Arming ── Running frame ──▶ Running ── timeout ──▶ Trapping
 //!             │                           │                      │
-//!             │ too long                  │ Ended frame          │ Ended frame, or grace over
-//!             │                           ▼                      │
-//!             │                        Leaving ── too long ──┐   │
-//!             ▼                                              ▼   ▼
-//!           Dying ◀───── kill, lease over, out of memory ─── Dying
+//!             │ Unable frame, too long    │ Ended frame          │ Ended frame, or grace over
+//!             ▼                           ▼                      ▼
+//!           Dying ◀────────────────────────────────────────────────
+//!                        kill, lease over, out of memory
 //!
 //! The pidfd is readable, in whatever state: reaped, and the outcome is drawn up.
 //! ```
@@ -15,11 +14,14 @@
 //! The worker is taken as hostile: the first reason that the keeper decides is
 //! the outcome, and what the worker says counts only if it came before that.
 
+use std::os::fd::AsFd as _;
+
 use rustix::process::Signal;
 use stint_api::id::AttemptId;
 use stint_api::link::Grant;
 use stint_api::outcome::{DeadlineScope, Outcome};
 use stint_api::time::{Span, Time};
+use stint_sandbox::{Files, OpenError};
 
 use super::clock::{BootTime, Clock};
 use super::limits::{Holding, chain, of_slot};
@@ -28,9 +30,10 @@ use super::protocol::{Running, Spooled, StartOrder};
 use super::verdict;
 use super::wire::{Flow, WireError};
 use crate::WORKER_VERB;
-use crate::worker::protocol::{FromWorker, SPEECH, Said};
+use crate::worker::berth_argument;
+use crate::worker::protocol::{Assignment, FromWorker, Module, SPEECH, Said};
 
-/// Longest time until a worker has read its plan. It takes milliseconds, also
+/// Longest time until a worker is up and has loaded its module. It takes milliseconds, also
 /// at a hundredth of a core; a machine that swaps may need seconds.
 const ARMING: Span = Span::from_secs(20);
 /// How long after its deadline a guest may take to trap before its worker is
@@ -38,23 +41,19 @@ const ARMING: Span = Span::from_secs(20);
 /// logs and counters told. A worker held to a small share of a core gets to run
 /// only once in a period of 100 ms, so less would seldom do.
 const TRAPPING: Span = Span::from_millis(100);
-/// How long a worker may take to exit after its last word.
-const LEAVING: Span = Span::from_secs(1);
 /// Reads of a dead worker's socket: more than the kernel buffers.
 const LAST_READS_MAX: usize = 64;
 
 /// Where an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The worker has its plan to read.
+    /// The worker has its assignment to read.
     Arming { until: BootTime },
     /// The guest runs.
     Running { until: BootTime },
     /// The guest is past its deadline and told to trap.
     Trapping { until: BootTime },
-    /// The worker said how it ended, and is to exit.
-    Leaving { until: BootTime },
-    /// The worker is killed.
+    /// The worker is killed: it has nothing more to do, or nothing more to say.
     Dying,
 }
 
@@ -98,10 +97,14 @@ impl Slot {
         now: BootTime,
     ) -> Result<Self, Outcome> {
         let step = |step: String| Outcome::StartFailed { step };
+        let opened = |error: OpenError| step(format!("files: {error}"));
+        let files = Files::open(&order.plan).map_err(opened)?;
+        let artifact = Files::artifact(&order.plan).map_err(opened)?;
         let leaf = holding
             .leaf(&order.attempt.to_string(), of_slot(&order.limits))
             .map_err(|error| step(format!("cgroup: {}", chain(&error))))?;
-        let process = Process::spawn(WORKER_VERB, SPEECH, leaf)
+        let verb = [WORKER_VERB, berth_argument(order.plan.profile)];
+        let process = Process::spawn(&verb, SPEECH, leaf)
             .map_err(|error| step(format!("worker: {}", chain(&error))))?;
         let mut slot = Self {
             attempt: order.attempt,
@@ -116,7 +119,16 @@ impl Slot {
             said: None,
             fault: None,
         };
-        match slot.process.wire.send(&order.plan) {
+        let assignment = Assignment {
+            module: Module::Given {
+                profile: order.plan.profile,
+                sha256: Some(order.plan.artifact_sha256),
+            },
+            guest: order.plan.guest(),
+        };
+        let mut fds = vec![artifact.as_fd()];
+        fds.extend(files.fds());
+        match slot.process.wire.give(&assignment, &fds) {
             Ok(()) => {}
             // It is gone already; how it died says more than that it does not listen.
             Err(WireError::Socket(_)) => slot.die(),
@@ -155,10 +167,9 @@ impl Slot {
     /// When it wants [`Slot::tick`].
     pub(crate) fn wake(&self) -> Option<BootTime> {
         match self.state {
-            State::Arming { until }
-            | State::Running { until }
-            | State::Trapping { until }
-            | State::Leaving { until } => Some(until),
+            State::Arming { until } | State::Running { until } | State::Trapping { until } => {
+                Some(until)
+            }
             State::Dying => None,
         }
     }
@@ -201,7 +212,7 @@ impl Slot {
                     until: now.after(TRAPPING),
                 };
             }
-            State::Trapping { .. } | State::Leaving { .. } => self.die(),
+            State::Trapping { .. } => self.die(),
             State::Dying => {}
         }
     }
@@ -259,25 +270,22 @@ impl Slot {
                     until: now.after(self.timeout),
                 };
             }
-            (FromWorker::Running, State::Dying) => {}
+            (FromWorker::Unable { outcome }, State::Arming { .. }) => {
+                self.said = Some(Box::new(Said::unable(outcome)));
+                self.die();
+            }
+            (FromWorker::Running | FromWorker::Unable { .. }, State::Dying) => {}
             (FromWorker::Running, _) => self.lied("it started twice"),
+            (FromWorker::Unable { .. }, _) => self.lied("it ran and says that it cannot"),
             (FromWorker::Ended(_), State::Arming { .. }) => self.lied("it ended before it ran"),
             (FromWorker::Ended(said), _) => {
                 self.said = Some(said);
-                self.leave(now);
+                self.die();
             }
             (FromWorker::Fault { message }, _) => {
                 self.fault = Some(message);
-                self.leave(now);
+                self.die();
             }
-        }
-    }
-
-    fn leave(&mut self, now: BootTime) {
-        if self.state != State::Dying {
-            self.state = State::Leaving {
-                until: now.after(LEAVING),
-            };
         }
     }
 

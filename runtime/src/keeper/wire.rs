@@ -1,11 +1,13 @@
 //! One end of a socket as a poll loop wants it: frames go out as far as they go
 //! now, frames come in as far as they have come, and nothing ever blocks.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, IoSlice, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::event::epoll::EventFlags;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,6 +18,11 @@ const READ_BYTES: usize = 64 << 10;
 /// Most bytes that wait to go out. A node that reads so little for so long is
 /// cut off and told everything anew when it comes back.
 const OUTGOING_BYTES_MAX: usize = 64 << 20;
+
+/// Most files that go with one message: the kernel takes no more than 253, and an
+/// attempt has its artifact, two logs, and as many directories as a job has
+/// inputs, with three of its own.
+pub(crate) const FDS_AT_ONCE: usize = 128;
 
 /// What is said on this socket, and how much of it at once.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +47,9 @@ pub(crate) enum WireError {
     /// The other side does not read.
     #[error("the other side left {OUTGOING_BYTES_MAX} bytes unread")]
     Unread,
+    /// More files than go with a message.
+    #[error("{0} files for one message; at most {FDS_AT_ONCE}")]
+    TooManyFiles(usize),
 }
 
 /// Whether more may come.
@@ -112,6 +122,36 @@ impl Wire {
             return Err(WireError::Unread);
         }
         self.outgoing.extend_from_slice(&frame);
+        self.flush()
+    }
+
+    /// Says `message` and gives `fds` with it, now: to one that waits for it and
+    /// has nothing else to read.
+    pub(crate) fn give<T: Serialize>(
+        &mut self,
+        message: &T,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), WireError> {
+        if fds.len() > FDS_AT_ONCE {
+            return Err(WireError::TooManyFiles(fds.len()));
+        }
+        if !self.is_clear() {
+            return Err(WireError::Unread);
+        }
+        let frame = encode(self.speech.channel, self.speech.out_bytes_max, message)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_AT_ONCE))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        // There is room, and an empty list needs none.
+        control.push(SendAncillaryMessage::ScmRights(fds));
+        let sent = sendmsg(
+            &self.socket,
+            &[IoSlice::new(&frame)],
+            &mut control,
+            SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
+        );
+        // The files are gone with the first byte; what did not fit follows.
+        self.sent = sent.map_err(io::Error::from)?;
+        self.outgoing = frame;
         self.flush()
     }
 

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use rustix::process::Signal;
 use stint_sandbox::{EngineError, Interrupt, Profile};
 
-/// Where the handler finds the guest's interrupt; made once, as a worker runs one attempt.
+/// Where the handler finds the guest's interrupt; made once, with the engine.
 static INTERRUPT: OnceLock<Interrupt> = OnceLock::new();
 
 /// The worker cannot be told of deadlines.
@@ -27,7 +27,15 @@ pub(crate) enum ArmError {
     Handler(io::Error),
 }
 
-/// Makes the interrupt of an attempt of `profile`, which from now on the keeper's signal raises.
+/// Forgets a deadline that passed: for the next attempt. The keeper signals no
+/// worker that it assigns again afterwards.
+pub(crate) fn forget() {
+    if let Some(interrupt) = INTERRUPT.get() {
+        interrupt.lower();
+    }
+}
+
+/// Makes the interrupt of attempts of `profile`, which from now on the keeper's signal raises.
 pub(crate) fn arm(profile: Profile) -> Result<&'static Interrupt, ArmError> {
     let made = Interrupt::new(profile).map_err(ArmError::Engine)?;
     let interrupt = INTERRUPT.get_or_init(|| made);

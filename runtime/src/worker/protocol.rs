@@ -1,29 +1,62 @@
-//! What a keeper and a worker say to each other: the keeper one plan, the worker
-//! that it runs and then how that ended. The keeper takes every word as hostile.
+//! What a keeper and a worker say to each other: the keeper assignments, the worker
+//! that each runs and then how it ended. The keeper takes every word as hostile.
 
 use serde::{Deserialize, Serialize};
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
 use stint_api::time::Span;
+use stint_sandbox::{Guest, Profile};
 
 use crate::frame::{Channel, PLAN_FRAME_BYTES_MAX, WORKER_FRAME_BYTES_MAX};
 use crate::keeper::wire::Speech;
 
-/// How a keeper speaks to a worker; the one frame it sends is a [`stint_sandbox::Plan`].
+/// How a keeper speaks to a worker; what it sends are [`Assignment`]s.
 pub(crate) const SPEECH: Speech = Speech {
     channel: Channel::Worker,
     out_bytes_max: PLAN_FRAME_BYTES_MAX,
     in_bytes_max: WORKER_FRAME_BYTES_MAX,
 };
 
+/// An attempt to run. Its open files come with it: the artifact, if the module is
+/// given, and then what [`stint_sandbox::Files`] holds, in its order.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Assignment {
+    /// What to run.
+    pub(crate) module: Module,
+    /// As what to run it.
+    pub(crate) guest: Guest,
+}
+
+/// Where an attempt's module comes from.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Module {
+    /// The first of the files that come with this.
+    Given {
+        /// The engine profile that it was compiled for.
+        profile: Profile,
+        /// To be compared before it is loaded; absent where that was done before
+        /// with the same open file.
+        sha256: Option<[u8; 32]>,
+    },
+    /// The worker has it from the attempt before.
+    Same,
+}
+
 /// What a worker says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum FromWorker {
-    /// The plan is read; the guest is next.
+    /// All is mapped, linked and open; the guest is next.
     Running,
-    /// It ended. The last frame.
+    /// It ended. The last frame about this attempt.
     Ended(Box<Said>),
+    /// It cannot be run; said instead of running. The last frame about this attempt.
+    Unable {
+        /// Why.
+        outcome: Outcome,
+    },
     /// The worker itself failed. The last frame.
     Fault {
         /// What it said.
@@ -37,7 +70,7 @@ pub(crate) enum FromWorker {
 pub(crate) struct Said {
     /// How it ended.
     pub(crate) outcome: Outcome,
-    /// CPU time of the process.
+    /// CPU time of the process, from when it was told of the attempt.
     pub(crate) cpu: Span,
     /// The most that the guest's memories had.
     pub(crate) peak_memory: Bytes,
@@ -49,4 +82,19 @@ pub(crate) struct Said {
     pub(crate) written: Bytes,
     /// Bytes of log beyond what is kept.
     pub(crate) logs_dropped: Bytes,
+}
+
+impl Said {
+    /// Of an attempt that could not be run.
+    pub(crate) fn unable(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            cpu: Span::ZERO,
+            peak_memory: Bytes(0),
+            refused_growth: Bytes(0),
+            read: Bytes(0),
+            written: Bytes(0),
+            logs_dropped: Bytes(0),
+        }
+    }
 }

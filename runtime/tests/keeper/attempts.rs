@@ -191,21 +191,16 @@ pub(crate) async fn a_plan_that_cannot_be_run_fails_to_start() {
     let mut order = site.order("a.1.t0.g1.1", "noop", LONG);
     order.plan.artifact = site.dir().join("nothing");
     node.start(&order).await;
-    let outcome = loop {
-        match node.next().await {
-            Some(Event::Started { .. }) => {}
-            Some(Event::Ended(spooled)) => break spooled.outcome,
-            other => panic!("{other:?}"),
-        }
-    };
+    let outcome = node.ended(&order).await.outcome;
     assert_eq!(outcome.reason(), "start-failed", "{outcome}");
+    assert!(outcome.to_string().contains("nothing"), "{outcome}");
 
     let mut order = site.order("a.1.t1.g1.1", "noop", LONG);
     order.plan.artifact_sha256[0] ^= 1;
     node.start(&order).await;
-    node.started(&order).await;
-    let outcome = node.ended(&order).await.outcome;
-    assert_eq!(outcome.reason(), "start-failed", "{outcome}");
+    let ended = node.ended(&order).await;
+    assert_eq!(ended.outcome.reason(), "start-failed", "{ended:?}");
+    assert_eq!(ended.started_at, None, "no byte of it ran");
 }
 
 pub(crate) async fn stopping_all_ends_each_with_the_reason() {

@@ -4,9 +4,9 @@ use std::fs;
 
 use sha2::{Digest as _, Sha256};
 use stint_api::outcome::Outcome;
-use stint_sandbox::{CompileError, Interrupt, Profile, compile, run};
+use stint_sandbox::{CompileError, Interrupt, Profile, compile};
 
-use crate::{Attempt, job};
+use crate::{Attempt, job, run};
 
 #[track_caller]
 fn refused(wasm: &[u8]) -> Outcome {

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use stint_api::outcome::{DeadlineScope, Outcome};
-use stint_sandbox::{Interrupt, Profile, run};
+use stint_sandbox::{Interrupt, Profile};
 
-use crate::Attempt;
+use crate::{Attempt, run};
 
 const DEADLINE: Outcome = Outcome::Deadline {
     scope: DeadlineScope::Attempt,

@@ -13,7 +13,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use sha2::{Digest as _, Sha256};
-use stint_sandbox::{Access, Dir, Interrupt, Plan, Profile, Ran, compile, run};
+use stint_api::outcome::Outcome;
+use stint_sandbox::{Access, Berth, Dir, Files, Interrupt, Plan, Profile, Ran, compile};
 use tempfile::TempDir;
 
 const MEBI: u64 = 1 << 20;
@@ -97,6 +98,22 @@ impl Attempt {
     fn stdout(&self) -> String {
         fs::read_to_string(&self.plan.stdout).unwrap()
     }
+}
+
+/// Runs an attempt as a worker does, from opening its files to its end.
+fn run(plan: &Plan, interrupt: &Interrupt) -> Ran {
+    let failed = |error: stint_sandbox::OpenError| Outcome::StartFailed {
+        step: error.to_string(),
+    };
+    let mut berth = Berth::new(interrupt).unwrap();
+    berth.settle();
+    let ran = || {
+        let artifact = Files::artifact(plan).map_err(failed)?;
+        let files = Files::open(plan).map_err(failed)?;
+        let loaded = berth.load(artifact, plan.profile, Some(&plan.artifact_sha256))?;
+        Ok(berth.attempt(&loaded, &plan.guest(), files)?.run())
+    };
+    ran().unwrap_or_else(Ran::unknown)
 }
 
 /// The bytes of a guest in `tests/jobs`.

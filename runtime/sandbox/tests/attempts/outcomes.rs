@@ -33,7 +33,7 @@ fn an_exit_code_is_exact_whatever_it_is() {
     for code in [1, 42, 123, 124, 125, 126, 127, 137, 255, 256, u32::MAX] {
         let mut plan = attempt.plan.clone();
         plan.args.push(code.to_string());
-        let ran = stint_sandbox::run(&plan, &attempt.interrupt());
+        let ran = crate::run(&plan, &attempt.interrupt());
         assert_eq!(ran.outcome, Outcome::Exited { code });
     }
     assert_eq!(attempt.arg("0").run().outcome, Outcome::Succeeded);

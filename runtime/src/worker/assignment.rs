@@ -1,0 +1,80 @@
+//! The second part of a worker's life: it is told of a job, given the files of an
+//! attempt, and runs it. What comes after is another attempt of the same job, or nothing.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use rustix::time::{ClockId, clock_gettime};
+use stint_api::outcome::Outcome;
+use stint_api::quantity::Bytes;
+use stint_api::time::Span;
+use stint_sandbox::{Attempt, Berth, Files, Loaded, Ran};
+
+use super::deadline;
+use super::protocol::{Assignment, FromWorker, Module, SPEECH, Said};
+use crate::child::{self, ChildError};
+use crate::hearing::{Ear, Heard};
+
+/// Runs what the keeper tells of, until it closes its end.
+pub(crate) fn serve(berth: &Berth<'_>, ear: &mut Ear) -> Result<(), ChildError> {
+    let mut loaded = None;
+    while let Some(Heard { message, fds }) = ear.hear::<Assignment>()? {
+        let before = cpu();
+        let said = match start(berth, &mut loaded, message, fds) {
+            Ok(attempt) => {
+                child::say(SPEECH, &FromWorker::Running)?;
+                FromWorker::Ended(Box::new(said(attempt.run(), before)))
+            }
+            Err(outcome) => FromWorker::Unable { outcome },
+        };
+        deadline::forget();
+        child::say(SPEECH, &said)?;
+    }
+    Ok(())
+}
+
+/// All that comes before the guest's first instruction.
+fn start<'a>(
+    berth: &'a Berth<'a>,
+    loaded: &'a mut Option<Loaded>,
+    assignment: Assignment,
+    fds: Vec<OwnedFd>,
+) -> Result<Attempt<'a>, Outcome> {
+    let mut fds = fds.into_iter();
+    if let Module::Given { profile, sha256 } = assignment.module {
+        let artifact = fds.next().ok_or_else(missing)?;
+        *loaded = Some(berth.load(File::from(artifact), profile, sha256.as_ref())?);
+    }
+    let loaded = loaded.as_ref().ok_or_else(missing)?;
+    let files = Files::from_fds(fds, assignment.guest.dirs.len()).ok_or_else(missing)?;
+    let attempt = berth.attempt(loaded, &assignment.guest, files)?;
+    // The jail's second stage goes here: all is open and mapped, and no byte of the
+    // guest has run. An assignment that is not the worker's first finds it armed.
+    Ok(attempt)
+}
+
+fn missing() -> Outcome {
+    Outcome::EngineFault {
+        message: "the keeper gave fewer files than it told of".to_owned(),
+    }
+}
+
+/// What is said of an attempt: the guest's account, and this process's clock.
+fn said(ran: Ran, before: Span) -> Said {
+    Said {
+        outcome: ran.outcome,
+        cpu: cpu() - before,
+        peak_memory: ran.peak_guest_memory,
+        refused_growth: ran.refused_growth,
+        read: ran.read,
+        written: ran.written,
+        logs_dropped: Bytes(ran.logs_dropped_bytes),
+    }
+}
+
+/// CPU time of this process since it began.
+fn cpu() -> Span {
+    let clock = clock_gettime(ClockId::ProcessCPUTime);
+    let positive = |part: i64| u64::try_from(part).unwrap_or(0);
+    Span::from_secs(positive(clock.tv_sec)) + Span::from_nanos(positive(clock.tv_nsec))
+}
