@@ -74,9 +74,6 @@ pub enum StartError {
     /// The directory of compiled modules cannot be used.
     #[error(transparent)]
     Artifacts(#[from] ArtifactsError),
-    /// What dead attempts left cannot be removed.
-    #[error("remove what dead attempts left")]
-    Sweep(#[source] io::Error),
     /// The scheduler's address or the token cannot be used.
     #[error(transparent)]
     Client(#[from] client::Error),
@@ -124,7 +121,9 @@ impl Node {
         let seed = dir::random().map_err(StartError::Random)?;
         let incarnation = dir.incarnation()?;
         let keeper = connect_or_spawn(&config.exe, &config.keeper_options()).await?;
-        slot::sweep(&dir.slots(), &attempts(&keeper.kept)).map_err(StartError::Sweep)?;
+        if let Err(error) = slot::sweep(&dir.slots(), &attempts(&keeper.kept)) {
+            tracing::warn!(%error, "what dead attempts left stays");
+        }
         let identity = Identity {
             node: config.name.clone(),
             incarnation,

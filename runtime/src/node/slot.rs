@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use stint_api::id::AttemptId;
 
 use super::cache;
+use super::dir::random;
 use super::staging::{Staged, link_or_copy};
 
 /// The files of one attempt cannot be made.
@@ -47,7 +48,7 @@ impl Slot {
             move |source| SlotError { path, source }
         };
         // A node process that died before it could say so may have begun it.
-        cache::remove(&self.root).map_err(failed(&self.root))?;
+        self.remove().map_err(failed(&self.root))?;
         let mut private = DirBuilder::new();
         private.mode(0o700);
         private.create(&self.root).map_err(failed(&self.root))?;
@@ -97,8 +98,38 @@ impl Slot {
 
     /// Removes it; what is not there is removed already.
     pub(crate) fn remove(&self) -> io::Result<()> {
-        cache::remove(&self.root)
+        remove(&self.root)
     }
+}
+
+/// Removes `root` and all in it, however deep a guest made it: what lies deeper
+/// than a path can name, or than there are descriptors to walk it, is moved up first.
+fn remove(root: &Path) -> io::Result<()> {
+    /// A path this deep below a slot can be named, whatever the names.
+    const DEPTH_MAX: usize = 12;
+    let mut trees = vec![root.to_owned()];
+    while let Some(tree) = trees.pop() {
+        let mut rest = vec![(tree.clone(), 0)];
+        while let Some((dir, depth)) = rest.pop() {
+            let Ok(list) = fs::read_dir(&dir) else {
+                continue;
+            };
+            for entry in list.flatten() {
+                if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    continue;
+                }
+                if depth < DEPTH_MAX {
+                    rest.push((entry.path(), depth + 1));
+                } else {
+                    let up = root.with_added_extension(format!("{:016x}", random()?));
+                    fs::rename(entry.path(), &up)?;
+                    trees.push(up);
+                }
+            }
+        }
+        cache::remove(&tree)?;
+    }
+    Ok(())
 }
 
 /// Removes every slot in `slots` that is not of one of `known`: a node process
@@ -109,7 +140,7 @@ pub(crate) fn sweep(slots: &Path, known: &BTreeSet<AttemptId>) -> io::Result<()>
         let entry = entry?;
         let name = entry.file_name();
         if !name.to_str().is_some_and(|name| known.contains(name)) {
-            cache::remove(&entry.path())?;
+            remove(&entry.path())?;
         }
     }
     Ok(())
@@ -149,6 +180,23 @@ mod tests {
         slot.remove().unwrap();
         assert!(!dir.path().join("a.1.t0.g1.1").exists());
         assert_eq!(fs::read_to_string(&data).unwrap(), "one");
+    }
+
+    #[test]
+    fn a_slot_is_removed_however_deep_its_guest_made_it() {
+        use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+        let root = tempfile::tempdir().unwrap();
+        let slot = Slot::at(root.path().join("a.1.t0.g1.1"));
+        slot.make(&[]).unwrap();
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY;
+        let name = "n".repeat(200);
+        let mut dir = openat(CWD, slot.scratch(), flags, Mode::empty()).unwrap();
+        for _ in 0..1_100 {
+            mkdirat(&dir, &name, Mode::RWXU).unwrap();
+            dir = openat(&dir, &name, flags, Mode::empty()).unwrap();
+        }
+        slot.remove().unwrap();
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
     }
 
     #[test]
