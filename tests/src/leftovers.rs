@@ -1,10 +1,12 @@
 //! What a site leaves behind: processes, found by a mark in their environment
-//! that children inherit, and cgroups, found by the processes' absence from them.
+//! that children inherit, and cgroups, found by the name that a node gives its own.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest as _, Sha256};
 
 use crate::wait::wait_for;
 
@@ -101,7 +103,7 @@ pub fn kill(pid: i32) {
     }
 }
 
-/// Waits until no process of the site is left, then looks for groups that mention its directory's node trees.
+/// Waits until no process of the site is left, and no cgroup of a node whose directory is in `dir`.
 ///
 /// # Panics
 /// When something is left after the bound.
@@ -114,6 +116,36 @@ pub fn assert_none(tag: &str, dir: &Path) {
             left.is_empty().then_some(())
         },
     );
+    let trees: Vec<OsString> = subdirectories(dir).iter().map(|dir| tree_of(dir)).collect();
+    let mut left = Vec::new();
+    find_groups(Path::new("/sys/fs/cgroup"), &trees, &mut left);
+    assert!(left.is_empty(), "cgroups are left: {left:#?}");
+}
+
+/// The name of the group that holds all slots of the node in `dir`.
+fn tree_of(dir: &Path) -> OsString {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let digest = Sha256::digest(dir.as_os_str().as_encoded_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    OsString::from(&hex[..16])
+}
+
+fn find_groups(group: &Path, names: &[OsString], found: &mut Vec<PathBuf>) {
+    for inner in subdirectories(group) {
+        match inner.file_name() {
+            Some(name) if names.iter().any(|wanted| wanted == name) => found.push(inner),
+            _ => find_groups(&inner, names, found),
+        }
+    }
+}
+
+/// Those that are directories themselves, not links to some.
+fn subdirectories(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// Whether any process of the site `tag` runs the hidden verb `verb`.

@@ -104,6 +104,8 @@ fn a_lost_node_s_work_runs_elsewhere() {
         })
         .collect();
     assert_eq!(told, [("node-a", "node-lost"), ("node-b", "deadline")]);
+    // The machine comes back, and sweeps what its last life left.
+    site.start_node("node-a", &[]);
     site.stop_and_check();
 }
 
