@@ -81,10 +81,11 @@ impl Source {
         self.path.split('/').any(|folder| folder == "tests") || file == "tests.rs"
     }
 
-    /// Whether it is the product's: not a test, a step of the build, or a guest.
+    /// Whether it is the product's: not a test, an example, a step of the build, or a guest.
     pub(crate) fn is_product(&self) -> bool {
-        let beside = ["sdk", "examples", "xtask", "tests"];
-        !beside.iter().any(|folder| self.is_in(folder)) && !self.is_test()
+        let beside = ["sdk", "examples", "xtask"];
+        let is_beside = |folder| beside.contains(&folder);
+        !self.path.split('/').any(is_beside) && !self.is_test()
     }
 
     /// Its lines up to the tests that stand at its end.
