@@ -5,6 +5,7 @@
 //! With feature `client`, [`client`] is the HTTP client that the command line
 //! and the tests use.
 
+pub mod explain;
 pub mod id;
 pub mod job;
 pub mod link;

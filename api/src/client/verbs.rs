@@ -3,6 +3,7 @@
 use reqwest::{Method, Response};
 
 use super::{Client, Error, Patience};
+use crate::explain::Explanation;
 use crate::id::{Digest, JobId, Namespace};
 use crate::job::JobSpec;
 use crate::view::{JobList, JobView, ModuleList, ModuleView, NodeList, Submitted, TasksView};
@@ -55,6 +56,15 @@ impl Client {
     /// When there is none of that id, or no answer could be had.
     pub async fn job(&self, id: &JobId) -> Result<JobView, Error> {
         self.fetch(self.request(Method::GET, &format!("/v1/jobs/{id}"), &[]))
+            .await
+    }
+
+    /// Why tasks of a job wait, or that none does.
+    ///
+    /// # Errors
+    /// When there is none of that id, or no answer could be had.
+    pub async fn explain(&self, id: &JobId) -> Result<Explanation, Error> {
+        self.fetch(self.request(Method::GET, &format!("/v1/jobs/{id}/explain"), &[]))
             .await
     }
 

@@ -8,6 +8,7 @@ use crate::cluster::Cluster;
 use crate::job::Life;
 use crate::page::PageIndex;
 use crate::task_runs::task_runs;
+use crate::waiting::Explainer;
 
 /// Jobs of a page when nobody says how many.
 const PAGE_JOBS: u32 = 100;
@@ -42,6 +43,10 @@ pub enum JobsError {
 impl Cluster {
     /// The job of that id.
     pub fn job(&self, id: &JobId) -> Option<JobView> {
+        self.view_of(id, &mut Explainer::new(self))
+    }
+
+    fn view_of(&self, id: &JobId, explainer: &mut Explainer<'_>) -> Option<JobView> {
         let job = self.jobs.get(id)?;
         let (attempts, usage) = job.spent();
         let ended_at = match job.record.life {
@@ -59,7 +64,7 @@ impl Cluster {
             submitted_at: job.record.submitted_at,
             started_at: job.started_at(),
             ended_at,
-            waiting: self.waiting(id, job),
+            waiting: explainer.line(id, job),
         })
     }
 
@@ -86,10 +91,11 @@ impl Cluster {
         };
         let mut older = older.rev().filter(|(_, id)| wanted(id)).peekable();
         let mut jobs: Vec<JobView> = Vec::new();
+        let mut explainer = Explainer::new(self);
         let mut bytes = 0;
         let mut next = None;
         while let Some((at, id)) = older.next() {
-            let Some(job) = self.job(id) else {
+            let Some(job) = self.view_of(id, &mut explainer) else {
                 continue;
             };
             bytes += spec_bytes(&job);

@@ -1,86 +1,164 @@
 //! Why a job waits, with numbers: the first thing that somebody could change.
 
-use stint_api::id::{JobId, NodeId};
+use stint_api::explain::{Explanation, Fit, Lack, Largest, Standing, Wait};
+use stint_api::id::JobId;
 use stint_api::quantity::Resources;
 
 use crate::cluster::Cluster;
 use crate::job::{Job, Place};
 use crate::node::Node;
-use crate::submit::{amounts, nearness};
+use crate::submit::nearness;
 
 /// Jobs ahead are counted up to here: what is beyond tells nobody more.
 const AHEAD_MAX: usize = 1_000;
 
-impl Cluster {
-    /// Why pending tasks of the job wait; nothing when none does.
-    pub(crate) fn waiting(&self, id: &JobId, job: &Job) -> Option<String> {
-        let counts = job.counts();
-        if !job.is_open() || counts.pending == 0 {
-            return None;
-        }
-        let tasks = match (counts.pending, counts.total) {
-            (1, 1) => "the task waits".to_owned(),
-            (pending, total) if pending == total => format!("all {total} tasks wait"),
-            (pending, total) => format!("{pending} of {total} tasks wait"),
-        };
-        Some(format!("{tasks}: {}", self.what_is_missing(id, job)))
-    }
+/// Explains jobs one after another; looks at the nodes once for jobs that ask alike.
+#[derive(Debug)]
+pub(crate) struct Explainer<'a> {
+    cluster: &'a Cluster,
+    fits: Vec<(Resources, Fit)>,
+}
 
-    fn what_is_missing(&self, id: &JobId, job: &Job) -> String {
-        let spec = &job.record.spec;
-        let slots = job.slots();
-        if let Some(most) = spec.parallelism
-            && slots as u64 >= u64::from(most)
-        {
-            return format!("{slots} run, as many as its parallelism of {most} allows");
-        }
-        if self.nodes.is_empty() {
-            return "no node has joined yet; start one: stint node --join URL".to_owned();
-        }
-        let ready = || self.nodes.iter().filter(|(_, node)| node.takes_work());
-        if ready().next().is_none() {
-            return match self.nodes.len() {
-                1 => "the one node is not heard from, or leaves".to_owned(),
-                all => format!("none of the {all} nodes is heard from and stays"),
-            };
-        }
-        let need = spec.resources();
-        let capacity = |node: &Node| node.record.capacity;
-        if let Some((node, has)) = nearest(ready(), &need, capacity)
-            && !need.fits_in(&has)
-        {
-            return format!(
-                "a slot takes {}; the largest node that is heard from, `{node}`, has {}",
-                amounts(&need),
-                amounts(&has)
-            );
-        }
-        let place = Place::of(id, &job.record);
-        let ahead = self.queue.range(..place).take(AHEAD_MAX).count();
-        let ahead = match ahead {
-            0 => "no job waits before it".to_owned(),
-            1 => "1 job waits before it".to_owned(),
-            AHEAD_MAX.. => format!("{AHEAD_MAX} jobs or more wait before it"),
-            more => format!("{more} jobs wait before it"),
-        };
-        match nearest(ready(), &need, Node::free) {
-            Some((node, free)) if !need.fits_in(&free) => format!(
-                "a slot takes {}; the most that is free is {}, on `{node}`; {ahead}",
-                amounts(&need),
-                amounts(&free)
-            ),
-            _ => format!("it is placed with the next change; {ahead}"),
-        }
+impl Cluster {
+    /// Why tasks of the job wait, or that none does.
+    pub fn explain(&self, id: &JobId) -> Option<Explanation> {
+        let job = self.jobs.get(id)?;
+        let wait = Explainer::new(self).wait(id, job);
+        let summary = wait.as_ref().map(|wait| summary(job, wait));
+        Some(Explanation {
+            id: id.clone(),
+            state: job.state(),
+            tasks: job.counts(),
+            need: job.record.spec.resources(),
+            slots: u32::try_from(job.slots()).unwrap_or(u32::MAX),
+            wait,
+            summary,
+        })
     }
 }
 
-/// The node whose `room` comes nearest to `need`.
-fn nearest<'a>(
-    nodes: impl Iterator<Item = (&'a NodeId, &'a Node)>,
-    need: &Resources,
-    room: impl Fn(&Node) -> Resources,
-) -> Option<(&'a NodeId, Resources)> {
-    nodes
-        .map(|(id, node)| (id, room(node)))
-        .max_by_key(|(_, room)| nearness(need, room))
+impl<'a> Explainer<'a> {
+    pub(crate) fn new(cluster: &'a Cluster) -> Self {
+        Self {
+            cluster,
+            fits: Vec::new(),
+        }
+    }
+
+    /// Why pending tasks of the job wait, in one line; nothing when none does.
+    pub(crate) fn line(&mut self, id: &JobId, job: &Job) -> Option<String> {
+        let wait = self.wait(id, job)?;
+        Some(summary(job, &wait))
+    }
+
+    fn wait(&mut self, id: &JobId, job: &Job) -> Option<Wait> {
+        if !job.is_open() || job.counts().pending == 0 {
+            return None;
+        }
+        let spec = &job.record.spec;
+        if let Some(most) = spec.parallelism
+            && job.slots() as u64 >= u64::from(most)
+        {
+            return Some(Wait::Parallelism { most });
+        }
+        Some(Wait::Room {
+            queue: self.standing(id, job),
+            nodes: self.fit(spec.resources()),
+        })
+    }
+
+    fn standing(&self, id: &JobId, job: &Job) -> Standing {
+        let place = Place::of(id, &job.record);
+        let ahead = self.cluster.queue.range(..place).take(AHEAD_MAX).count();
+        Standing {
+            position: u32::try_from(ahead + 1).unwrap_or(u32::MAX),
+            or_later: ahead == AHEAD_MAX,
+        }
+    }
+
+    fn fit(&mut self, need: Resources) -> Fit {
+        let known = self.fits.iter().find(|(same, _)| *same == need);
+        if let Some((_, fit)) = known {
+            return fit.clone();
+        }
+        let fit = fit(self.cluster, need);
+        self.fits.push((need, fit.clone()));
+        fit
+    }
+}
+
+fn summary(job: &Job, wait: &Wait) -> String {
+    let counts = job.counts();
+    let tasks = match (counts.pending, counts.total) {
+        (1, 1) => "the task waits".to_owned(),
+        (pending, total) if pending == total => format!("all {total} tasks wait"),
+        (pending, total) => format!("{pending} of {total} tasks wait"),
+    };
+    format!("{tasks}: {wait}")
+}
+
+fn fit(cluster: &Cluster, need: Resources) -> Fit {
+    let mut fit = Fit::default();
+    let mut full: Vec<&Node> = Vec::new();
+    for node in cluster.nodes.values() {
+        fit.total += 1;
+        let figure = if !node.is_ready() {
+            &mut fit.lost
+        } else if !node.takes_work() {
+            &mut fit.leaving
+        } else if !need.fits_in(&node.record.capacity) {
+            &mut fit.too_small
+        } else if !need.fits_in(&node.free()) {
+            full.push(node);
+            &mut fit.full
+        } else {
+            &mut fit.fit
+        };
+        *figure += 1;
+    }
+    if fit.too_small > 0 && fit.full == 0 && fit.fit == 0 {
+        fit.largest = largest(cluster, &need);
+    }
+    fit.lacking = lacking(&full, need);
+    fit
+}
+
+/// The node that takes work and comes nearest to the need when it is empty.
+fn largest(cluster: &Cluster, need: &Resources) -> Option<Largest> {
+    let nodes = cluster.nodes.iter().filter(|(_, node)| node.takes_work());
+    let (node, has) = nodes
+        .map(|(id, node)| (id, node.record.capacity))
+        .max_by_key(|(_, has)| nearness(need, has))?;
+    let node = node.clone();
+    Some(Largest { node, has })
+}
+
+fn lacking(full: &[&Node], need: Resources) -> Vec<Lack> {
+    let cpu = |node: &Node| node.free().cpu;
+    let memory = |node: &Node| node.free().memory;
+    let scratch = |node: &Node| node.free().scratch;
+    let all = [
+        lack("CPU", need.cpu, full, cpu),
+        lack("memory", need.memory, full, memory),
+        lack("scratch", need.scratch, full, scratch),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn lack<T: Ord + Copy + ToString>(
+    resource: &str,
+    need: T,
+    full: &[&Node],
+    free: impl Fn(&Node) -> T,
+) -> Option<Lack> {
+    let mut less: Vec<T> = full.iter().map(|node| free(node)).collect();
+    less.retain(|free| *free < need);
+    less.sort_unstable_by(|one, other| other.cmp(one));
+    let figures = less.iter().take(Lack::FREE_MAX).map(T::to_string);
+    (!less.is_empty()).then(|| Lack {
+        resource: resource.to_owned(),
+        need: need.to_string(),
+        nodes: u32::try_from(less.len()).unwrap_or(u32::MAX),
+        free: figures.collect(),
+    })
 }

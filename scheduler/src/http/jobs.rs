@@ -1,9 +1,10 @@
-//! `/v1/jobs`: lists, shows and cancels.
+//! `/v1/jobs`: lists, shows, explains and cancels.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
+use stint_api::explain::Explanation;
 use stint_api::id::{JobId, Namespace};
 use stint_api::view::{JobList, JobView};
 use stint_cluster::JobsQuery;
@@ -50,6 +51,15 @@ pub(super) async fn show(
         .call(move |turn| turn.cluster.job(&wanted))
         .await?;
     job.map(Json).ok_or(ApiError::NoJob(id))
+}
+
+pub(super) async fn explain(
+    State(api): Shared,
+    Segment(id): Segment<JobId>,
+) -> Result<Json<Explanation>, ApiError> {
+    let wanted = id.clone();
+    let explained = api.driver.call(move |turn| turn.cluster.explain(&wanted));
+    explained.await?.map(Json).ok_or(ApiError::NoJob(id))
 }
 
 /// `POST /v1/jobs/{id}:VERB`; the router knows whole segments only.

@@ -71,6 +71,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/metrics", get(probes::metrics))
         .route("/v1/jobs", get(jobs::list).post(submit::submit))
         .route("/v1/jobs/{id}", get(jobs::show).post(jobs::act))
+        .route("/v1/jobs/{id}/explain", get(jobs::explain))
         .route("/v1/jobs/{id}/tasks", get(pages::tasks))
         .route("/v1/jobs/{id}/results", get(pages::results))
         .route("/v1/jobs/{id}/events", get(events::follow))

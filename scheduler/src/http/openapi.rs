@@ -9,6 +9,7 @@ use bytes::Bytes;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
+use stint_api::explain::Explanation;
 use stint_api::job::JobSpec;
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_api::view::{
@@ -98,6 +99,7 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/jobs/{id}", "Show a job", Content::Json(of::<JobView>)),
     get("/v1/jobs/{id}:cancel", "Cancel a job; one that is over stays as it is", Content::Nothing)
         .takes("post", Content::Nothing, "204"),
+    get("/v1/jobs/{id}/explain", "Say why a job's tasks wait, with figures", Content::Json(of::<Explanation>)),
     get("/v1/jobs/{id}/tasks", "Show a job's tasks and their attempts", Content::Json(of::<TasksView>)),
     get("/v1/jobs/{id}/events", "Follow what happens to a job; resumes after `Last-Event-ID`, and ends with an event `end`", Content::Events(of::<Event>)),
     get("/v1/jobs/{id}/logs", "Read or follow what a job writes; resumes after `Last-Event-ID`, and ends with an event `end`", Content::Events(of::<LogChunk>))

@@ -5,7 +5,7 @@ use stint_api::id::Namespace;
 use stint_api::job::JobSpec;
 use stint_api::view::JobState;
 
-use super::Site;
+use super::{FakeNode, Site, hello};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_and_body_make_one_job() {
@@ -83,5 +83,29 @@ async fn jobs_are_listed_in_pages_newest_first_and_cancelled_once() {
         client.cancel(&id).await.unwrap();
         assert_eq!(client.job(&id).await.unwrap().state, JobState::Cancelled);
     }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_job_waits_is_explained_with_figures() {
+    let site = Site::start().await;
+    let (_node, _) = FakeNode::join(&site, &hello("node-a")).await;
+    let job = site.submit(10).await;
+    let (status, why) = site.get(&format!("/v1/jobs/{job}/explain")).await;
+    assert_eq!(status, 200, "{why}");
+    assert_eq!(why["slots"], 4);
+    assert_eq!(why["wait"]["for"], "room");
+    assert_eq!(why["wait"]["queue"]["position"], 1);
+    let lack = &why["wait"]["nodes"]["lacking"][0];
+    assert_eq!(
+        *lack,
+        json!({ "resource": "CPU", "need": "1", "nodes": 1, "free": ["0"] })
+    );
+    let explained = site.client().explain(&job).await.unwrap();
+    let view = site.client().job(&job).await.unwrap();
+    assert_eq!(explained.summary, view.waiting);
+    assert!(view.waiting.unwrap().contains("lacks CPU: need 1, free 0"));
+    let (status, _) = site.get("/v1/jobs/default.9/explain").await;
+    assert_eq!(status, 404);
     site.stop().await;
 }

@@ -1,6 +1,7 @@
 //! What is shown: pages of jobs, tasks, results, and why a job waits.
 
 use serde_json::value::RawValue;
+use stint_api::explain::Wait;
 use stint_api::link::{RESULT_BYTES_MAX, Report};
 use stint_api::outcome::Outcome;
 use stint_api::quantity::{Bytes, Millicores};
@@ -160,25 +161,33 @@ fn why_a_job_waits_is_said_with_numbers() {
     site.hello(small);
     assert_eq!(
         why(&site),
-        "all 3 tasks wait: a slot takes cpu 1, memory 64Mi, scratch 64Mi; the largest node that \
-         is heard from, `node-a`, has cpu 1, memory 32Mi, scratch 64Mi"
+        "all 3 tasks wait: the one node is too small: the largest, `node-a`, has cpu 1, \
+         memory 32Mi, scratch 64Mi; position 1 in the queue"
     );
     site.node("node-a", 1);
     assert_eq!(
         why(&site),
-        "2 of 3 tasks wait: a slot takes cpu 1, memory 64Mi, scratch 64Mi; the most that is free \
-         is cpu 0, memory 0, scratch 0, on `node-a`; no job waits before it"
+        "2 of 3 tasks wait: the one node lacks CPU: need 1, free 0; 1 lacks memory: need 64Mi, \
+         free 0; 1 lacks scratch: need 64Mi, free 0; position 1 in the queue"
     );
     site.node("node-b", 2);
     assert_eq!(
         why(&site),
-        "1 of 3 tasks wait: 2 run, as many as its parallelism of 2 allows"
+        "1 of 3 tasks wait: 2 run, as many as its parallelism allows"
     );
     site.pass(SILENCE);
     assert_eq!(
         why(&site),
-        "all 3 tasks wait: none of the 2 nodes is heard from and stays"
+        "all 3 tasks wait: 2 of 2 nodes are lost; position 1 in the queue"
     );
+    site.node("node-b", 0);
+    let explained = site.heart.explain(&job).unwrap();
+    assert_eq!(explained.summary.as_deref(), Some(why(&site).as_str()));
+    let Some(Wait::Room { nodes, queue }) = explained.wait else {
+        panic!("{explained:?}");
+    };
+    assert_eq!((nodes.total, nodes.lost, nodes.too_small), (2, 1, 1));
+    assert_eq!(queue.position, 1);
 }
 
 #[test]
@@ -190,7 +199,7 @@ fn who_waits_behind_others_is_told_so() {
     }
     let last = "default.3".parse().unwrap();
     let why = site.view(&last).waiting.unwrap();
-    assert!(why.ends_with("; 1 job waits before it"), "{why}");
+    assert!(why.ends_with("; position 2 in the queue"), "{why}");
     let first = "default.1".parse().unwrap();
     assert_eq!(site.view(&first).waiting, None);
 }
