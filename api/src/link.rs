@@ -55,6 +55,11 @@ pub struct Hello {
     pub limits: String,
     /// Every grant it holds, with the tasks it has not reported final.
     pub held: Vec<Held>,
+    /// When it was sent, by the node's clock. While the node is heard from, one that was not sent
+    /// after the last is refused: a network may hold up a hello until long after the node
+    /// said another, and what it held then is not what it holds now.
+    #[serde(default)]
+    pub sent_at: Time,
 }
 
 /// A grant that a node holds.

@@ -33,6 +33,12 @@ pub enum HelloError {
         /// What it speaks.
         theirs: u32,
     },
+    /// A hello that was sent later was heard before.
+    #[error("this hello of node `{node}` was held up: one that was sent later was heard before")]
+    HeldUp {
+        /// The node.
+        node: NodeId,
+    },
     /// There are as many nodes as a cluster can have.
     #[error("this cluster knows {NODES_MAX} nodes already, `{node}` would be one more")]
     TooMany {
@@ -46,7 +52,8 @@ impl Cluster {
     /// hold any more is taken back, as is every grant of another incarnation.
     ///
     /// # Errors
-    /// The node speaks another protocol, or there are too many nodes.
+    /// The node speaks another protocol, there are too many nodes, or the hello
+    /// is an old one.
     pub fn hello(&mut self, now: Time, hello: &Hello) -> Result<(Welcome, Effects), HelloError> {
         let node = hello.node.clone();
         if hello.protocol != PROTOCOL {
@@ -55,6 +62,13 @@ impl Cluster {
         }
         if self.nodes.len() >= NODES_MAX && !self.nodes.contains_key(&node) {
             return Err(HelloError::TooMany { node });
+        }
+        // Taking back what the node did not hold then would give to another what it runs now.
+        // A lost node has nothing to take back, so a clock that was set back costs it a lease.
+        let known = self.nodes.get(&node).filter(|known| known.is_ready());
+        let is_stamped = hello.sent_at != Time::default();
+        if known.is_some_and(|known| is_stamped && hello.sent_at <= known.record.hello_at) {
+            return Err(HelloError::HeldUp { node });
         }
         let mut draft = self.begin(now);
         // Grants of another cluster mean nothing here, whatever their numbers.

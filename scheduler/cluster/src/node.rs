@@ -33,6 +33,9 @@ pub(crate) struct NodeRecord {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) limits: String,
     pub(crate) version: String,
+    /// When its last hello was sent, by its own clock.
+    #[serde(default)]
+    pub(crate) hello_at: Time,
     /// When it was welcomed or lost; between, hearing it is not recorded.
     pub(crate) heard_at: Time,
 }
@@ -73,6 +76,7 @@ impl Node {
             labels: hello.labels.clone(),
             limits: hello.limits.clone(),
             version: hello.version.clone(),
+            hello_at: hello.sent_at,
             heard_at: now,
         }
     }

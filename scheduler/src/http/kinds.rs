@@ -52,6 +52,8 @@ kinds! {
         "the header `allow` lists the methods that it has";
     BODY_SLOW: "body-too-slow", REQUEST_TIMEOUT, "The body came too slowly",
         "send it again over a better connection";
+    HELLO_HELD_UP: "hello-held-up", REQUEST_TIMEOUT, "A later hello was heard",
+        "say hello again";
     KEY_IN_FLIGHT: "idempotency-key-in-flight", CONFLICT, "The same key is being submitted",
         "wait for that answer, or ask again in a moment";
     STALE_GENERATION: "stale-generation", CONFLICT, "The node must say hello",

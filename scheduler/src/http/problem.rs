@@ -138,6 +138,7 @@ impl ApiError {
             Self::Submit(error) => of_submit(error),
             Self::TooManyModules(_) | Self::Hello(HelloError::TooMany { .. }) => &kinds::TOO_MANY,
             Self::Hello(HelloError::Protocol { .. }) => &kinds::OTHER_PROTOCOL,
+            Self::Hello(HelloError::HeldUp { .. }) => &kinds::HELLO_HELD_UP,
             Self::Stale(_) | Self::StaleOrders { .. } => &kinds::STALE_GENERATION,
             Self::Reports { .. } => &kinds::INVALID_FIELD,
             Self::Rejected { .. } => &kinds::MODULE_REJECTED,

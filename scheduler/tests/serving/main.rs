@@ -166,6 +166,7 @@ fn hello(name: &str) -> Hello {
         labels: std::collections::BTreeMap::new(),
         limits: "none".to_owned(),
         held: Vec::new(),
+        sent_at: Time::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use stint_api::id::{ClusterId, Incarnation};
 use stint_api::link::{PROTOCOL, Report};
 use stint_api::outcome::Outcome;
 use stint_api::tasks::TaskRange;
-use stint_api::time::Span;
+use stint_api::time::{Span, Time};
 use stint_api::view::{JobState, NodeState};
 use stint_cluster::{Config, HelloError, StaleGeneration};
 
@@ -136,4 +136,27 @@ fn another_protocol_is_refused_by_name() {
     let error = site.heart.hello(site.now, &other).unwrap_err();
     assert!(matches!(error, HelloError::Protocol { .. }));
     assert!(site.heart.nodes().nodes.is_empty());
+}
+
+#[test]
+fn a_hello_that_was_held_up_takes_nothing_back_from_a_node_that_is_heard() {
+    let mut site = Site::new();
+    let hello_at = |nanos| {
+        let mut hello = hello("node-a", 1);
+        hello.sent_at = Time::from_nanos(nanos);
+        hello
+    };
+    site.hello(hello_at(5));
+    site.hello(hello_at(7));
+    site.submit(1, |_| {});
+    site.started("node-a", "1.t0.g1.1");
+    for late in [5, 7] {
+        let error = site.heart.hello(site.now, &hello_at(late)).unwrap_err();
+        assert!(matches!(error, HelloError::HeldUp { .. }));
+    }
+    assert_eq!(site.full("node-a"), ["node-a full [1.g1: 0]"]);
+    // Its clock was set back: it is welcomed when nothing can be taken from it any more.
+    site.pass(SILENCE);
+    site.hello(hello_at(6));
+    assert_eq!(site.full("node-a"), ["node-a full [1.g2: 0]"]);
 }

@@ -314,6 +314,7 @@ pub(crate) fn hello(name: &str, slots: u64) -> Hello {
         labels: BTreeMap::new(),
         limits: "none".into(),
         held: Vec::new(),
+        sent_at: Time::default(),
     }
 }
 
