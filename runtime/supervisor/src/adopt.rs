@@ -25,10 +25,12 @@ impl Supervisor {
     /// Unknown ones are adopted with their grants. Running ones that the keeper
     /// had confirmed and no longer has are lost with signal 9. Attempts that it
     /// never confirmed are not touched: the shell ends those itself.
-    pub fn kept(&mut self, now: Time, kept: Vec<Kept>) -> Vec<Action> {
+    pub fn kept(&mut self, now: Time, mut kept: Vec<Kept>) -> Vec<Action> {
         let mut actions = Vec::new();
         let mut present = BTreeSet::new();
         let mut latest = BTreeMap::new();
+        // The tries of a task in the order in which they were begun.
+        kept.sort_by(|one, other| one.attempt.cmp(&other.attempt));
         for one in &kept {
             let task = (one.attempt.grant_id(), one.attempt.task);
             let most = latest.entry(task).or_insert(0);
