@@ -10,7 +10,9 @@ use cgroups_rs::CgroupPid;
 use cgroups_rs::fs::Cgroup;
 use rustix::io::Errno;
 
+use crate::door::{self, Door};
 use crate::kill::{self, KillError};
+use crate::limits::{self, LimitError, Limits};
 use crate::oom::OomEvents;
 use crate::place::{Place, cause};
 use crate::usage::{self, Usage, UsageError};
@@ -29,6 +31,7 @@ pub struct Leaf {
     group: Cgroup,
     oom: OomEvents,
     peak_seen: AtomicU64,
+    limits: Limits,
 }
 
 /// Why a process could not be put into a leaf.
@@ -87,19 +90,44 @@ pub enum DeleteError {
 
 impl Leaf {
     /// The group `name` at `place`, already limited and listened to.
-    pub(crate) fn new(name: &str, place: Place, group: Cgroup, oom: OomEvents) -> Leaf {
+    pub(crate) fn new(
+        name: &str,
+        place: Place,
+        group: Cgroup,
+        oom: OomEvents,
+        limits: Limits,
+    ) -> Leaf {
         Leaf {
             name: name.to_owned(),
             place,
             group,
             oom,
             peak_seen: AtomicU64::new(0),
+            limits,
         }
     }
 
     /// The name it was made with.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Puts other limits on it, in place of those that it has, and reads them back.
+    /// Where it fails some of them may be in force.
+    pub fn limit(&mut self, limits: &Limits) -> Result<(), LimitError> {
+        limits::hold(&self.group, &self.place, Some(&self.limits), limits)?;
+        self.limits = *limits;
+        Ok(())
+    }
+
+    /// How a process of one thread gets into it without being moved by another.
+    pub fn door(&self) -> io::Result<Door> {
+        door::open(&self.place)
+    }
+
+    /// Whether the process is in it, in every hierarchy.
+    pub fn holds(&self, pid: u32) -> bool {
+        door::holds(&self.place, pid)
     }
 
     /// Puts a process, all its threads, and what it forks from now on, under the
@@ -123,11 +151,16 @@ impl Leaf {
     /// What was used so far; stays readable after the last process ended, until
     /// the leaf is deleted.
     pub fn usage(&self) -> Result<Usage, UsageError> {
-        usage::read(&self.group, &self.place, &self.peak_seen)
+        usage::read(&self.place, &self.peak_seen)
+    }
+
+    /// How often the kernel has killed in it for memory.
+    pub fn oom_kills(&self) -> Result<u64, UsageError> {
+        usage::oom_kills(&self.place)
     }
 
     /// Readable when the kernel may have killed for memory: then look at
-    /// [`Usage::oom_kills`] and call [`Leaf::clear_oom_events`]. It can be readable without a
+    /// [`Leaf::oom_kills`] and call [`Leaf::clear_oom_events`]. It can be readable without a
     /// kill (v2 also tells when the limit was only touched; v1 tells before it kills, and when
     /// the leaf is deleted), never the other way round.
     pub fn oom_events(&self) -> BorrowedFd<'_> {

@@ -18,6 +18,7 @@
 //! group `supervisor` beside the tree.
 
 mod base;
+mod door;
 mod kill;
 mod leaf;
 mod limits;
@@ -31,6 +32,7 @@ mod v2;
 mod wait;
 
 pub use base::Unavailable;
+pub use door::{Door, ENTER};
 pub use kill::KillError;
 pub use leaf::{AddError, DeleteError, EmptyError, Leaf};
 pub use limits::{LimitError, Limits};

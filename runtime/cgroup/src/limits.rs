@@ -143,13 +143,29 @@ impl Limits {
     }
 }
 
-/// Puts `limits` on the group at `place` and proves that they are there.
-pub(crate) fn hold(group: &Cgroup, place: &Place, limits: &Limits) -> Result<(), LimitError> {
+/// Puts `limits` on the group at `place` and proves that they are there. Those
+/// that it was held to `before` stand there already, and are not written again.
+pub(crate) fn hold(
+    group: &Cgroup,
+    place: &Place,
+    before: Option<&Limits>,
+    limits: &Limits,
+) -> Result<(), LimitError> {
     limits.checked()?;
     let limiter = Limiter { place };
-    limiter.memory(controller_of(group, "memory")?, limits)?;
-    limiter.cpu(controller_of(group, "cpu")?, limits)?;
-    limiter.pids(controller_of(group, "pids")?, limits)
+    if before.map(Limits::memory) != Some(limits.memory()) {
+        let memory = controller_of(group, "memory")?;
+        let raises = before.is_some_and(|before| before.memory() < limits.memory());
+        limiter.memory(memory, limits, raises)?;
+    }
+    let cpu = before.map(|before| before.cpu_millicores);
+    if cpu != Some(limits.cpu_millicores) {
+        limiter.cpu(controller_of(group, "cpu")?, limits)?;
+    }
+    if before.map(|before| before.pids) != Some(limits.pids) {
+        limiter.pids(controller_of(group, "pids")?, limits)?;
+    }
+    Ok(())
 }
 
 fn controller_of<'a, T>(group: &'a Cgroup, controller: &'static str) -> Result<&'a T, LimitError>
@@ -167,19 +183,37 @@ struct Limiter<'a> {
 }
 
 impl Limiter<'_> {
-    fn memory(&self, memory: &MemController, limits: &Limits) -> Result<(), LimitError> {
+    fn memory(
+        &self,
+        memory: &MemController,
+        limits: &Limits,
+        raises: bool,
+    ) -> Result<(), LimitError> {
         let bytes = limits.memory();
         let dir = self.place.dir(Controller::Memory);
         match self.place.version {
             Version::V1 => {
-                let file = dir.join("memory.limit_in_bytes");
-                took(&file, &bytes.to_string(), || memory.set_limit(bytes))?;
+                let alone = || {
+                    let file = dir.join("memory.limit_in_bytes");
+                    took(&file, &bytes.to_string(), || memory.set_limit(bytes))
+                };
                 // Absent where the kernel was built or started without swap accounting.
-                let file = dir.join("memory.memsw.limit_in_bytes");
-                if file.exists() {
+                let with_swap = || {
+                    let file = dir.join("memory.memsw.limit_in_bytes");
+                    if !file.exists() {
+                        return Ok(());
+                    }
                     took(&file, &bytes.to_string(), || {
                         memory.set_memswap_limit(bytes)
-                    })?;
+                    })
+                };
+                // The kernel never lets the second be less than the first.
+                if raises {
+                    with_swap()?;
+                    alone()?;
+                } else {
+                    alone()?;
+                    with_swap()?;
                 }
             }
             Version::V2 => {

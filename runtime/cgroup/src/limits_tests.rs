@@ -99,7 +99,7 @@ fn every_limit_lands_in_its_v1_file() {
         memory_bytes: (32 << 20) + 5,
         ..SMALL
     };
-    hold(&group, &place, &odd).unwrap();
+    hold(&group, &place, None, &odd).unwrap();
     let read =
         |controller, file: &str| fs::read_to_string(place.dir(controller).join(file)).unwrap();
     assert_eq!(
@@ -123,7 +123,7 @@ fn every_limit_lands_in_its_v2_file() {
     let group = place.group("");
     fs::write(temp.path().join("memory.swap.max"), "max").unwrap();
     fs::write(temp.path().join("cpu.max"), "max 100000").unwrap();
-    hold(&group, &place, &SMALL).unwrap();
+    hold(&group, &place, None, &SMALL).unwrap();
     let read = |file: &str| fs::read_to_string(temp.path().join(file)).unwrap();
     assert_eq!(read("memory.max"), "33554432");
     assert_eq!(read("memory.swap.max"), "0");
@@ -139,7 +139,7 @@ fn a_limit_that_did_not_take_names_file_and_both_values() {
     let (place, group) = v1_fixture(temp.path());
     let file = place.dir(Controller::Pids).join("pids.max");
     std::os::unix::fs::symlink("/dev/null", &file).unwrap();
-    match hold(&group, &place, &SMALL) {
+    match hold(&group, &place, None, &SMALL) {
         Err(LimitError::Differs {
             file: named,
             wrote,

@@ -185,7 +185,7 @@ impl Tree {
             source,
         })?;
         let place = self.place.below(name);
-        let held = limits::hold(&group, &place, limits)
+        let held = limits::hold(&group, &place, None, limits)
             .map_err(|source| CreateError::Limit {
                 name: name_of(),
                 source,
@@ -197,7 +197,7 @@ impl Tree {
                 })
             });
         match held {
-            Ok(oom) => Ok(Leaf::new(name, place, group, oom)),
+            Ok(oom) => Ok(Leaf::new(name, place, group, oom, *limits)),
             Err(error) => {
                 if let Err(error) = group.delete() {
                     tracing::warn!(name, %error, "a half-made cgroup could not be removed");

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use stint_cgroup::{AddError, CreateError, DeleteError, Leaf, Limits, RemoveError, Tree, probe};
+use stint_cgroup::{
+    AddError, CreateError, DeleteError, Door, ENTER, Leaf, Limits, RemoveError, Tree, probe,
+};
 
 /// Generous, because the machine may be emulated and busy; reached only by a failure.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -222,6 +224,58 @@ fn a_fork_bomb_dies_whole() {
     eventually("it runs", || leaf.usage().unwrap().cpu_nanos > 2_000_000);
     leaf.kill().unwrap();
     assert!(leaf.is_empty().unwrap());
+    child.wait().unwrap();
+    leaf.delete().unwrap();
+}
+
+#[test]
+fn limits_are_raised_and_lowered_while_processes_run() {
+    let Some(held) = Held::open() else { return };
+    let mut leaf = held.tree().leaf("job", &ROOMY).unwrap();
+    let mut child = start_in(&leaf, "read line");
+    let changed = |memory_bytes, cpu_millicores, pids| Limits {
+        cpu_millicores,
+        memory_bytes,
+        pids,
+    };
+    for limits in [
+        changed(256 << 20, 1_000, 32),
+        changed(32 << 20, 250, 8),
+        changed(32 << 20, 2_000, 8),
+        ROOMY,
+    ] {
+        leaf.limit(&limits).unwrap();
+    }
+    assert!(leaf.limit(&changed(0, 1, 1)).is_err());
+    leaf.limit(&ROOMY).unwrap();
+    leaf.kill().unwrap();
+    child.wait().unwrap();
+    leaf.delete().unwrap();
+}
+
+#[test]
+fn a_process_enters_by_the_door() {
+    let Some(held) = Held::open() else { return };
+    let leaf = held.tree().leaf("job", &ROOMY).unwrap();
+    let files = match leaf.door().unwrap() {
+        Door::Files(files) => files,
+        Door::Directory(_) => return,
+    };
+    assert_eq!(ENTER, b"0");
+    let own = std::process::id();
+    let enters = files.iter().map(|file| {
+        let fd = std::os::fd::AsRawFd::as_raw_fd(file);
+        format!("echo 0 > /proc/{own}/fd/{fd}; ")
+    });
+    let script = enters.collect::<String>() + "read line";
+    let mut child = Command::new("/bin/sh")
+        .args(["-c", &script])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    eventually("the process is in it", || leaf.holds(child.id()));
+    assert!(!leaf.holds(own));
+    leaf.kill().unwrap();
     child.wait().unwrap();
     leaf.delete().unwrap();
 }
