@@ -1,0 +1,78 @@
+//! What the scheduler's HTTP side does with a request: one verb of the heart, and an answer.
+
+use stint_api::time::Time;
+
+use crate::happening::{Answer, Request};
+use crate::scheduler::{Open, Pending, Up};
+
+impl Up {
+    /// Calls the verb; the answer, which waits for the commit.
+    pub(crate) fn call(
+        &mut self,
+        now: Time,
+        request: Request,
+        pending: &mut Pending,
+    ) -> Option<Answer> {
+        Some(match request {
+            Request::Hello(hello) => match self.cluster.hello(now, &hello) {
+                Ok((welcome, effects)) => {
+                    pending.effects.extend(effects);
+                    pending.closed.extend(self.streams.remove(&hello.node));
+                    Answer::Welcome(welcome)
+                }
+                Err(error) => Answer::Refused(error.to_string()),
+            },
+            Request::Report(batch) => match self.cluster.report(now, &batch) {
+                Ok(effects) => {
+                    pending.effects.extend(effects);
+                    Answer::Heard(self.cluster.config().lease)
+                }
+                Err(_) => Answer::Stale,
+            },
+            Request::Orders {
+                node,
+                place,
+                generation,
+                stream,
+            } => {
+                let Some(full) = self.cluster.full(&node, generation) else {
+                    return Some(Answer::Stale);
+                };
+                let open = Open {
+                    stream,
+                    place,
+                    generation,
+                    last_arrival: now,
+                    is_broken: false,
+                };
+                pending
+                    .closed
+                    .extend(self.streams.insert(node.clone(), open));
+                pending.full.push((node, full));
+                return None;
+            }
+            Request::Push(module) => match self.cluster.module_pushed(now, module) {
+                Ok((_, effects)) => {
+                    pending.effects.extend(effects);
+                    Answer::Pushed
+                }
+                Err(error) => Answer::Refused(error.to_string()),
+            },
+            Request::Submit(spec, key) => match self.cluster.submit(now, spec, Some(key)) {
+                Ok((submission, effects)) => {
+                    pending.effects.extend(effects);
+                    Answer::Submitted(submission.id().clone())
+                }
+                Err(error) => Answer::Refused(error.to_string()),
+            },
+            Request::Cancel(id) => match self.cluster.cancel(now, &id) {
+                Ok(effects) => {
+                    pending.effects.extend(effects);
+                    Answer::Cancelled
+                }
+                Err(error) => Answer::Refused(error.to_string()),
+            },
+            Request::Look(id) => Answer::Job(self.cluster.job(&id).map(Box::new)),
+        })
+    }
+}
