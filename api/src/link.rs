@@ -29,7 +29,8 @@ pub const REPORTS_MAX: usize = 1_000;
 pub const LOG_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of a task's `/out/result.json`.
 pub const RESULT_BYTES_MAX: u64 = 64 << 10;
-/// Most bytes of a log stream of one attempt that a node keeps; the rest is counted and dropped.
+/// Most bytes of a log stream of one attempt that are kept: its beginning, and up to 1 MiB of its end. What
+/// came between is counted and dropped, and a line in its place says so.
 pub const LOG_STREAM_BYTES_MAX: u64 = 16 << 20;
 /// Most bytes of the body of [`Reports`], and of one line of orders.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;

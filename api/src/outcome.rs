@@ -301,6 +301,8 @@ pub struct Usage {
     pub throttled: Span,
     /// The largest growth that the limiter refused, as the size it would have made; none when zero.
     pub refused_growth: Bytes,
+    /// Bytes of stdout and stderr that were not kept: the middle of what was too long.
+    pub logs_dropped: Bytes,
     /// Where CPU and memory were measured.
     pub measured: Measured,
 }
@@ -330,6 +332,7 @@ impl Usage {
         self.written = Bytes(self.written.0.saturating_add(other.written.0));
         self.throttled += other.throttled;
         self.refused_growth = self.refused_growth.max(other.refused_growth);
+        self.logs_dropped = Bytes(self.logs_dropped.0.saturating_add(other.logs_dropped.0));
         if self.measured != Measured::Process && other.measured != Measured::Nothing {
             self.measured = other.measured;
         }

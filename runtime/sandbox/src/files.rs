@@ -28,9 +28,9 @@ fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenErro
 /// What an attempt writes and sees, open.
 #[derive(Debug)]
 pub struct Files {
-    /// Where its standard output is appended.
+    /// Where its standard output goes.
     pub stdout: OwnedFd,
-    /// Where its standard error is appended.
+    /// Where its standard error goes.
     pub stderr: OwnedFd,
     /// Its directories, in the plan's order.
     pub dirs: Vec<OwnedFd>,
@@ -43,7 +43,12 @@ impl Files {
     /// The first that cannot be opened.
     pub fn open(plan: &Plan) -> Result<Self, OpenError> {
         let log = |path: &Path| {
-            let opened = File::options().create(true).append(true).open(path);
+            // Not to append: the end of a log that is too long is written over.
+            let opened = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(path);
             opened.map(OwnedFd::from).map_err(failed("the log", path))
         };
         let dirs = plan.dirs.iter().map(|dir| {

@@ -1,8 +1,9 @@
-//! The guest's two output streams: the first bytes go to a file at once, so that
-//! they are seen while it runs and stay when it is killed; the rest is counted.
+//! The guest's two output streams: what is written goes to a file at once, so that
+//! it is seen while the guest runs and stays when it is killed. The file keeps the
+//! beginning and the end; what came between is counted.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,6 +13,8 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+use crate::log_file::LogFile;
 
 /// What a guest may hand over in one write; preview 1 cuts its writes smaller.
 const PERMIT_BYTES: usize = 64 << 10;
@@ -23,23 +26,30 @@ pub(crate) struct Log(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     file: File,
-    room: u64,
-    dropped: u64,
+    layout: LogFile,
+    /// Bytes that came, and those that were in the file before.
+    written: u64,
+    /// Bytes that the disk did not take.
+    lost: u64,
 }
 
 impl Log {
-    /// Into `file`, which was opened to append; at most `max` bytes more.
+    /// Into `file`, from its end on; at most `max` bytes are kept in it.
     pub(crate) fn new(file: File, max: u64) -> Self {
+        let written = file.metadata().map_or(0, |metadata| metadata.len());
         Self(Arc::new(Mutex::new(State {
             file,
-            room: max,
-            dropped: 0,
+            layout: LogFile::new(max),
+            written,
+            lost: 0,
         })))
     }
 
     /// Bytes that the guest wrote and nobody will read.
     pub(crate) fn dropped(&self) -> u64 {
-        self.state().dropped
+        let state = self.state();
+        let over = state.written.saturating_sub(state.layout.max());
+        over.saturating_add(state.lost)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -49,16 +59,11 @@ impl Log {
     /// Never fails: a program is not to die of its log. What the disk does not take counts as dropped.
     fn append(&self, bytes: &[u8]) {
         let mut state = self.state();
-        let room = usize::try_from(state.room).unwrap_or(usize::MAX);
-        let (kept, over) = bytes.split_at(bytes.len().min(room));
-        let lost = match state.file.write_all(kept) {
-            Ok(()) => 0,
-            Err(_) => kept.len(),
-        };
-        state.room -= kept.len() as u64;
-        state.dropped = (state.dropped)
-            .saturating_add(over.len() as u64)
-            .saturating_add(lost as u64);
+        let length = bytes.len() as u64;
+        match state.layout.write(&state.file, state.written, bytes) {
+            Ok(()) => state.written = state.written.saturating_add(length),
+            Err(_) => state.lost = state.lost.saturating_add(length),
+        }
     }
 }
 

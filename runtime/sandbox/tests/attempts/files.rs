@@ -4,7 +4,7 @@ use std::fs;
 
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
-use stint_sandbox::Access;
+use stint_sandbox::{Access, LogFile};
 
 use crate::{Attempt, MEBI};
 
@@ -119,13 +119,17 @@ fn an_input_is_read_and_what_is_read_and_written_is_counted() {
 }
 
 #[test]
-fn what_passes_the_cap_of_a_log_is_counted_and_dropped() {
+fn of_a_log_that_passes_its_cap_beginning_and_end_are_kept() {
     let attempt = Attempt::of("log-flood");
     let ran = attempt.run();
     assert_eq!(ran.outcome, Outcome::Succeeded);
-    let kept = fs::metadata(&attempt.plan.stdout).unwrap().len();
-    assert_eq!(kept, attempt.plan.log_bytes_max);
+    let kept = attempt.plan.log_bytes_max;
+    let file = fs::File::open(&attempt.plan.stdout).unwrap();
+    assert!(file.metadata().unwrap().len() <= kept + 8);
     assert_eq!(ran.logs_dropped_bytes, 20 * MEBI - kept);
+    let cut = LogFile::new(kept).cut(&file).unwrap().unwrap();
+    assert_eq!(cut.missing, ran.logs_dropped_bytes);
+    assert!(cut.last.ends_with(b"..\n"), "the last line is there");
 }
 
 #[test]
