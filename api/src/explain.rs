@@ -69,6 +69,10 @@ pub struct Fit {
     pub total: u32,
     /// Silent past their lease.
     pub lost: u32,
+    /// Cordoned: they take no new work.
+    pub cordoned: u32,
+    /// Draining, or drained.
+    pub draining: u32,
     /// Going down.
     pub leaving: u32,
     /// Too small even when they are empty.
@@ -163,7 +167,12 @@ impl fmt::Display for Fit {
             };
             parts.push(format!("{who} {} too small{large}", be(self.too_small)));
         }
-        for (count, what) in [(self.lost, "lost"), (self.leaving, "going down")] {
+        for (count, what) in [
+            (self.lost, "lost"),
+            (self.cordoned, "cordoned"),
+            (self.draining, "drained"),
+            (self.leaving, "going down"),
+        ] {
             if count > 0 {
                 let who = who(count, parts.is_empty());
                 parts.push(format!("{who} {} {what}", be(count)));

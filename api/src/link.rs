@@ -115,6 +115,16 @@ pub enum Order {
         /// The attempt that said [`Report::Finished`].
         attempt: AttemptId,
     },
+    /// Start nothing more under this grant: give back the tasks that no attempt
+    /// runs, and after its end the one that does, unless it is done. Said again
+    /// in full after each list of what the node shall hold.
+    GiveBack {
+        /// The grant.
+        id: GrantId,
+        /// Kill what runs, so that it ends as this; what runs may go on when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kill: Option<Outcome>,
+    },
 }
 
 /// A run of task indices handed to a slot, with all that a node needs to run
@@ -213,6 +223,13 @@ pub enum Report {
         offset: u64,
         /// The bytes, base64.
         data: Base64,
+    },
+    /// The node gave tasks back that no attempt of it runs or ran well; the grant no longer holds them.
+    GaveBack {
+        /// The grant.
+        id: GrantId,
+        /// The tasks, ascending.
+        tasks: Vec<TaskRange>,
     },
     /// Preparing a module: shown to whoever waits.
     Preparing {

@@ -180,6 +180,23 @@ pub enum NodeState {
     Lost,
 }
 
+/// Whether a node is to take work, as somebody decided.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeDuty {
+    /// It takes work.
+    #[default]
+    Open,
+    /// It takes no new work; what it has goes on.
+    Cordoned,
+    /// It takes no new work, and what it has goes elsewhere.
+    Draining,
+    /// It was drained, and has nothing any more.
+    Drained,
+}
+
 /// A node, as `GET /v1/nodes` shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NodeView {
@@ -187,6 +204,12 @@ pub struct NodeView {
     pub id: NodeId,
     /// Whether it is heard from.
     pub state: NodeState,
+    /// Whether it is to take work.
+    #[serde(default)]
+    pub duty: NodeDuty,
+    /// While it drains: when what still runs there is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_by: Option<Time>,
     /// What its slots may take together.
     pub capacity: Resources,
     /// What is not taken.
@@ -302,6 +325,13 @@ pub enum EventKind {
     },
     /// A node was lost with tasks of this job; they wait for another.
     NodeLost {
+        /// The node.
+        node: NodeId,
+        /// The tasks, as `0-11`.
+        tasks: String,
+    },
+    /// A node gave back tasks of this job that it had not begun; they wait for another.
+    Returned {
         /// The node.
         node: NodeId,
         /// The tasks, as `0-11`.

@@ -96,10 +96,18 @@ pub(crate) enum Verb {
     Results(verb::results::ResultsArgs),
     /// Print what happens to a job, until it is over
     Events(verb::events::EventsArgs),
+    /// Say why a job's tasks wait
+    Explain(verb::explain::ExplainArgs),
     /// Cancel a job
     Cancel(verb::cancel::CancelArgs),
     /// List nodes
     Nodes(verb::nodes::NodesArgs),
+    /// Give a node no new work
+    Cordon(verb::cordon::CordonArgs),
+    /// Let a node take work again
+    Uncordon(verb::cordon::UncordonArgs),
+    /// Move a node's work elsewhere
+    Drain(verb::drain::DrainArgs),
     /// Push, list and inspect modules
     #[command(subcommand)]
     Module(verb::module::ModuleVerb),

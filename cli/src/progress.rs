@@ -70,7 +70,7 @@ impl Progress {
                     self.note(&line(event));
                 }
             }
-            EventKind::NodeLost { .. } => self.note(&line(event)),
+            EventKind::NodeLost { .. } | EventKind::Returned { .. } => self.note(&line(event)),
             EventKind::Done { .. } => self.bar.set_message("done"),
         }
     }
@@ -141,6 +141,9 @@ pub(crate) fn line(event: &Event) -> String {
         }
         EventKind::NodeLost { node, tasks } => {
             format!("{node} is lost; task {tasks} waits for another node")
+        }
+        EventKind::Returned { node, tasks } => {
+            format!("{node} gave task {tasks} back; it waits for another node")
         }
         EventKind::Done { state } => format!("the job {}", show::job_state(*state)),
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use stint_api::outcome::{Measured, Usage};
 use stint_api::quantity::{Bytes, Resources};
 use stint_api::time::{Span, Time};
-use stint_api::view::{JobState, NodeState, TaskState};
+use stint_api::view::{JobState, NodeDuty, NodeState, NodeView, TaskState};
 
 /// Most frames of a backtrace that people are shown; the innermost tell the most.
 pub(crate) const BACKTRACE_LINES_MAX: usize = 16;
@@ -155,10 +155,17 @@ pub(crate) const fn task_state(state: TaskState) -> &'static str {
     }
 }
 
-pub(crate) const fn node_state(state: NodeState) -> &'static str {
-    match state {
+/// Whether the node is there, and whether it is to take work.
+pub(crate) fn node_state(node: &NodeView) -> String {
+    let state = match node.state {
         NodeState::Ready => "ready",
         NodeState::Lost => "lost",
+    };
+    match node.duty {
+        NodeDuty::Open => state.to_owned(),
+        NodeDuty::Cordoned => format!("{state}, cordoned"),
+        NodeDuty::Draining => format!("{state}, draining"),
+        NodeDuty::Drained => format!("{state}, drained"),
     }
 }
 

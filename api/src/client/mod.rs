@@ -8,6 +8,7 @@
 mod error;
 mod follow;
 mod link;
+mod nodes;
 mod patience;
 mod sse;
 mod upload;

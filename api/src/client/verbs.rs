@@ -6,7 +6,7 @@ use super::{Client, Error, Patience};
 use crate::explain::Explanation;
 use crate::id::{Digest, JobId, Namespace};
 use crate::job::JobSpec;
-use crate::view::{JobList, JobView, ModuleList, ModuleView, NodeList, Submitted, TasksView};
+use crate::view::{JobList, JobView, ModuleList, ModuleView, Submitted, TasksView};
 
 /// A submit whose answer was lost is repeated this often, under the same key.
 const SUBMIT_TRIES_MAX: u32 = 8;
@@ -101,15 +101,6 @@ impl Client {
     pub async fn cancel(&self, id: &JobId) -> Result<(), Error> {
         let request = self.request(Method::POST, &format!("/v1/jobs/{id}:cancel"), &[]);
         self.send(request).await.map(drop)
-    }
-
-    /// Every node that the scheduler knows.
-    ///
-    /// # Errors
-    /// When no answer could be had.
-    pub async fn nodes(&self) -> Result<NodeList, Error> {
-        self.fetch(self.request(Method::GET, "/v1/nodes", &[]))
-            .await
     }
 
     /// Every module of a namespace.

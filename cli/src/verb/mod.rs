@@ -2,9 +2,12 @@
 
 pub(crate) mod cancel;
 pub(crate) mod completions;
+pub(crate) mod cordon;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod drain;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod jobs;
 pub(crate) mod logs;
 pub(crate) mod module;
@@ -50,8 +53,12 @@ pub(crate) fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Logs(args) => done(block_on(threads, logs::perform(global, args))?),
         Verb::Results(args) => done(block_on(threads, results::perform(global, args))?),
         Verb::Events(args) => done(block_on(threads, events::perform(global, args))?),
+        Verb::Explain(args) => done(block_on(threads, explain::perform(global, args))?),
         Verb::Cancel(args) => done(block_on(threads, cancel::perform(global, args))?),
         Verb::Nodes(args) => done(block_on(threads, nodes::perform(global, args))?),
+        Verb::Cordon(args) => done(block_on(threads, cordon::cordon(global, args))?),
+        Verb::Uncordon(args) => done(block_on(threads, cordon::uncordon(global, args))?),
+        Verb::Drain(args) => done(block_on(threads, drain::perform(global, args))?),
         Verb::Module(verb) => done(block_on(threads, module::perform(global, verb))?),
         Verb::Serve(args) => done(block_on(threads, serve::perform(global, args))?),
         Verb::Node(args) => done(block_on(threads, node::perform(global, args))?),

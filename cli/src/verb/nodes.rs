@@ -37,7 +37,7 @@ fn row(node: &NodeView) -> [String; 10] {
     let limits = node.limits.split(':').next().unwrap_or_default();
     [
         node.id.to_string(),
-        show::node_state(node.state).to_owned(),
+        show::node_state(node),
         format!("{}/{}", free.cpu, all.cpu),
         format!("{}/{}", show::bytes(free.memory), show::bytes(all.memory)),
         format!("{}/{}", show::bytes(free.scratch), show::bytes(all.scratch)),

@@ -88,6 +88,8 @@ pub(crate) struct Holding {
     pub(crate) id: GrantId,
     pub(crate) plan: Plan,
     budget: RetryBudget,
+    /// Nothing more of it is started: what is not done goes back.
+    pub(crate) gives_back: bool,
     pub(crate) preparation: Preparation,
     fresh: BTreeSet<TaskIndex>,
     pub(crate) tried: BTreeMap<TaskIndex, Tried>,
@@ -102,6 +104,7 @@ impl Holding {
             id: grant.id,
             plan: grant.plan,
             budget: grant.budget,
+            gives_back: false,
             preparation: Preparation::Missing,
             fresh: BTreeSet::new(),
             tried: BTreeMap::new(),

@@ -17,6 +17,7 @@
 //!
 //! - `supervisor.rs` the verbs, `holding.rs` the states of a grant and its tasks,
 //! - `orders.rs` what the scheduler wants, `adopt.rs` what the keeper still has,
+//! - `returning.rs` what goes back to the scheduler,
 //! - `progress.rs` the steps that follow, `restart.rs` whether, where and when a failed task runs again,
 //! - `outbox.rs` reports until the scheduler has them.
 
@@ -27,6 +28,7 @@ mod orders;
 mod outbox;
 mod progress;
 mod restart;
+mod returning;
 mod supervisor;
 
 pub use action::{Action, AttemptEnd, Kept, KeptState};

@@ -50,6 +50,7 @@ impl Supervisor {
                     self.gone.insert(id);
                 }
                 Order::Publish { attempt } => self.publish(now, attempt, &mut actions),
+                Order::GiveBack { id, kill } => self.yield_grant(now, &id, kill, &mut actions),
             }
         }
         self.proceed(now, &mut actions);

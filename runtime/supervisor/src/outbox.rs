@@ -40,6 +40,12 @@ pub(crate) enum Follow {
         task: TaskIndex,
         discard: Vec<AttemptId>,
     },
+    /// These tasks are no longer this node's; earlier tries of them may be discarded.
+    GaveBack {
+        grant: GrantId,
+        tasks: Vec<TaskIndex>,
+        discard: Vec<AttemptId>,
+    },
     /// The attempt ended after its grant was gone.
     Stopped(AttemptId),
 }
@@ -174,6 +180,7 @@ fn bytes_of(report: &Report) -> usize {
             let results: usize = results.map(|result| result.get().len() + 16).sum();
             results + text_bytes(&ended.outcome)
         }
+        Report::GaveBack { tasks, .. } => tasks.len() * 32,
         Report::Preparing { step, .. } => step.len(),
         Report::Started { .. } | Report::Compiled { .. } => 0,
     };

@@ -32,7 +32,9 @@ impl Supervisor {
             return;
         };
         let verdict = match decide(&end.outcome, tried.try_number, &mut tried.left, rng) {
-            Verdict::Retry { .. } if self.mode == Mode::Draining => Verdict::Returned,
+            Verdict::Retry { .. } if self.mode == Mode::Draining || holding.gives_back => {
+                Verdict::Returned
+            }
             verdict => verdict,
         };
         if let Verdict::Retry { after } = verdict {
@@ -72,27 +74,6 @@ impl Supervisor {
             discard,
         };
         self.outbox.push(ended(&attempt, end, verdict), follow);
-    }
-
-    /// Every task of the grant that does not run and was not run well goes back to the scheduler.
-    pub(crate) fn give_back(&mut self, now: Time, grant: &GrantId, why: &Outcome) {
-        let Some(holding) = self.grants.get_mut(grant) else {
-            return;
-        };
-        let unstarted = holding.unstarted();
-        for task in &unstarted {
-            holding.begin(*task);
-        }
-        let finished = holding
-            .tried
-            .iter()
-            .filter(|(_, tried)| matches!(tried.state, TaskState::Finished(_)))
-            .map(|(task, _)| *task)
-            .collect::<Vec<_>>();
-        for task in unstarted.into_iter().chain(finished) {
-            let end = AttemptEnd::without_run(why.clone(), now);
-            self.settle((grant, task), end, Verdict::Returned);
-        }
     }
 
     /// Stops what runs under the grant and forgets it.
@@ -258,6 +239,15 @@ impl Supervisor {
                 }
                 _ => actions.push(Action::Discard { attempt }),
             },
+            Follow::GaveBack {
+                grant,
+                tasks,
+                discard,
+            } => {
+                let discard = discard.into_iter();
+                actions.extend(discard.map(|attempt| Action::Discard { attempt }));
+                self.let_go(&grant, tasks, actions);
+            }
             Follow::Settled {
                 grant,
                 task,
@@ -265,14 +255,27 @@ impl Supervisor {
             } => {
                 let discard = discard.into_iter();
                 actions.extend(discard.map(|attempt| Action::Discard { attempt }));
-                if let Some(holding) = self.grants.get_mut(&grant) {
-                    holding.close(task);
-                    if holding.is_done() {
-                        self.grants.remove(&grant);
-                        self.release(&grant, actions);
-                    }
-                }
+                self.let_go(&grant, [task], actions);
             }
+        }
+    }
+
+    /// The scheduler knows that these tasks are settled; the grant goes with its last.
+    fn let_go(
+        &mut self,
+        grant: &GrantId,
+        tasks: impl IntoIterator<Item = TaskIndex>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(holding) = self.grants.get_mut(grant) else {
+            return;
+        };
+        for task in tasks {
+            holding.close(task);
+        }
+        if holding.is_done() {
+            self.grants.remove(grant);
+            self.release(grant, actions);
         }
     }
 

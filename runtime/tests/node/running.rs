@@ -17,6 +17,7 @@ fn word(report: &Report) -> String {
         Report::Finished { .. } => "finished".into(),
         Report::Log { .. } => "log".into(),
         Report::Preparing { step, .. } => step.split(' ').next().unwrap().into(),
+        Report::GaveBack { .. } => "gave back".into(),
         Report::Compiled { .. } => "compiled".into(),
     }
 }

@@ -77,7 +77,10 @@ impl Cluster {
             _ => &[],
         };
         let generation = self.reconcile(&mut draft, &node, hello.incarnation, held);
-        let record = Node::record_of(hello, generation, now);
+        let mut record = Node::record_of(hello, generation, now);
+        if let Some(known) = self.nodes.get(&node) {
+            record.duty = known.record.duty;
+        }
         let known = self
             .nodes
             .entry(node.clone())
@@ -212,6 +215,7 @@ impl Cluster {
         }
         let mut orders = vec![Order::Full { grants }];
         orders.append(&mut publish);
+        orders.extend(self.given_back_by(node));
         Some(Orders { generation, orders })
     }
 }

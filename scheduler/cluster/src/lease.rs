@@ -32,6 +32,7 @@ impl Cluster {
                 draft.place = true;
             }
         }
+        self.evict(&mut draft);
         self.seal(draft)
     }
 
@@ -42,11 +43,14 @@ impl Cluster {
     pub fn next_wake(&self) -> Option<Time> {
         let silence = self.config.lease + self.config.grace;
         let ready = self.nodes.values().filter(|node| node.is_ready());
-        let over = ready.map(|node| node.heard_at + silence).min()?;
+        let Some(over) = ready.map(|node| node.heard_at + silence).min() else {
+            return self.next_eviction();
+        };
         // Just past the end: at the end the lease still runs.
         let over = Time::from_nanos(over.as_nanos() + 1);
         let leaving = self.nodes.values().filter_map(|node| node.leaving_until);
         let soon = self.called_at + self.config.lease.div(4);
-        Some(leaving.fold(over.min(soon), Time::min))
+        let other = leaving.chain(self.next_eviction());
+        Some(other.fold(over.min(soon), Time::min))
     }
 }

@@ -14,6 +14,7 @@
 //! | `cancel` | `cancel.rs` |
 //! | `hello`, `full` | `hello.rs` |
 //! | `report` | `report.rs`, which asks `verdict.rs` what an outcome costs |
+//! | `cordon`, `uncordon`, `drain` | `duty.rs` |
 //! | `tick`, `next_wake` | `lease.rs` |
 //! | placement, after any of them | `placement.rs` picks, `place.rs` grants |
 //! | views | `view.rs`, `task_runs.rs`, `waiting.rs`, `census.rs` |
@@ -27,6 +28,7 @@ mod census;
 mod chunk;
 mod cluster;
 mod draft;
+mod duty;
 mod effects;
 mod ending;
 mod grants;
@@ -51,6 +53,7 @@ mod waiting;
 pub use cancel::CancelError;
 pub use census::Census;
 pub use cluster::{Cluster, Config};
+pub use duty::UnknownNode;
 pub use effects::{Change, Effects};
 pub use hello::HelloError;
 pub use key::{ParseKeyError, RecordKey};

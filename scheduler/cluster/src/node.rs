@@ -17,7 +17,9 @@ use stint_api::id::{Digest, Generation, GrantId, Incarnation, NodeId};
 use stint_api::link::Hello;
 use stint_api::quantity::Resources;
 use stint_api::time::Time;
-use stint_api::view::{NodeState, NodeView};
+use stint_api::view::{NodeDuty, NodeState, NodeView};
+
+use crate::duty::Duty;
 
 /// Compiled modules remembered per node; a preference, so forgetting costs little.
 const COMPILED_MAX: usize = 4096;
@@ -29,6 +31,9 @@ pub(crate) struct NodeRecord {
     /// Of its last welcome.
     pub(crate) generation: Generation,
     pub(crate) state: NodeState,
+    /// What somebody decided; stays over restarts of either side.
+    #[serde(default)]
+    pub(crate) duty: Duty,
     pub(crate) capacity: Resources,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) limits: String,
@@ -52,6 +57,8 @@ pub(crate) struct Node {
     compiled: BTreeSet<Digest>,
     /// It gave tasks back because it goes down: until then nothing is placed there.
     pub(crate) leaving_until: Option<Time>,
+    /// It was told to stop what it still runs: the time to drain is over.
+    pub(crate) is_evicted: bool,
 }
 
 impl Node {
@@ -63,15 +70,17 @@ impl Node {
             taken: Resources::default(),
             compiled: BTreeSet::new(),
             leaving_until: None,
+            is_evicted: false,
         }
     }
 
-    /// What is recorded of a node that says hello.
+    /// What is recorded of a node that says hello; its duty is for others to decide.
     pub(crate) fn record_of(hello: &Hello, generation: Generation, now: Time) -> NodeRecord {
         NodeRecord {
             incarnation: hello.incarnation,
             generation,
             state: NodeState::Ready,
+            duty: Duty::Open,
             capacity: hello.capacity,
             labels: hello.labels.clone(),
             limits: hello.limits.clone(),
@@ -87,7 +96,7 @@ impl Node {
 
     /// Whether anything may be placed there.
     pub(crate) fn takes_work(&self) -> bool {
-        self.is_ready() && self.leaving_until.is_none()
+        self.is_ready() && self.leaving_until.is_none() && self.record.duty == Duty::Open
     }
 
     /// Its slots' share of the machine that no grant takes.
@@ -130,9 +139,17 @@ impl Node {
     }
 
     pub(crate) fn view(&self, id: &NodeId) -> NodeView {
+        let (duty, drain_by) = match self.record.duty {
+            Duty::Open => (NodeDuty::Open, None),
+            Duty::Cordoned => (NodeDuty::Cordoned, None),
+            Duty::Draining { .. } if self.slots.is_empty() => (NodeDuty::Drained, None),
+            Duty::Draining { by } => (NodeDuty::Draining, Some(by)),
+        };
         NodeView {
             id: id.clone(),
             state: self.record.state,
+            duty,
+            drain_by,
             capacity: self.record.capacity,
             free: self.free(),
             grants: u32::try_from(self.slots.len()).unwrap_or(u32::MAX),

@@ -2,11 +2,14 @@
 //! the second time; said under a grant that the node no longer holds, nothing
 //! the first time.
 
-use stint_api::id::{AttemptId, Generation, JobId, NodeId};
+use stint_api::id::{AttemptId, Generation, GrantId, JobId, NodeId, TaskIndex};
 use stint_api::link::{Order, Report, Reports};
+use stint_api::tasks::TaskRange;
 use stint_api::time::Time;
 use stint_api::view::EventKind;
 
+use crate::bitmap;
+use crate::chunk::Settled;
 use crate::cluster::Cluster;
 use crate::draft::Draft;
 use crate::effects::Effects;
@@ -89,6 +92,7 @@ impl Cluster {
                 attempt,
                 manifest: _,
             } => self.finished(draft, node, attempt),
+            Report::GaveBack { id, tasks } => self.gave_back(draft, node, id, tasks),
             Report::Preparing { job, step } => self.preparing(draft, node, job, step),
             Report::Compiled { module } => {
                 if let Some(node) = self.nodes.get_mut(node) {
@@ -161,6 +165,29 @@ impl Cluster {
         }
         let attempt = attempt.clone();
         draft.order(node, Order::Publish { attempt });
+    }
+
+    /// Tasks that a node has not begun wait for another; said again, they are not there.
+    fn gave_back(&mut self, draft: &mut Draft, node: &NodeId, id: &GrantId, tasks: &[TaskRange]) {
+        let job = self.jobs.get(&id.job);
+        let grant = job.and_then(|job| job.grant(id.grant));
+        let Some((_, grant)) = grant.filter(|(_, grant)| grant.node == *node) else {
+            return;
+        };
+        let ranges = tasks.iter().map(|run| run.first..run.end());
+        let held = ranges.flat_map(|run| grant.tasks.range(run).copied());
+        let held: Vec<TaskIndex> = held.collect();
+        if held.is_empty() {
+            return;
+        }
+        let what = EventKind::Returned {
+            node: node.clone(),
+            tasks: bitmap::text(held.iter().copied()),
+        };
+        draft.event(&id.job, what);
+        for task in held {
+            self.release(draft, id, task, Settled::Pending);
+        }
     }
 
     fn preparing(&mut self, draft: &mut Draft, node: &NodeId, id: &JobId, step: &str) {

@@ -15,6 +15,7 @@ use stint_api::view::{AttemptView, EventKind, JobState, TaskFailure};
 use crate::chunk::Settled;
 use crate::cluster::Cluster;
 use crate::draft::Draft;
+use crate::duty::Duty;
 use crate::grants::{LOSSES_MAX, Trouble};
 
 /// Most bytes of each text in an outcome that is kept: a backtrace of some hundred frames.
@@ -93,6 +94,7 @@ impl Cluster {
         let cost = cost(&ended.outcome);
         if ended.outcome == Outcome::Drained
             && let Some(node) = self.nodes.get_mut(node)
+            && !matches!(node.record.duty, Duty::Draining { .. })
         {
             // It would give back whatever it is given. Not for ever: what it says may be from its last life.
             node.leaving_until = Some(draft.now + self.config.lease);

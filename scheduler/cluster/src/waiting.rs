@@ -5,6 +5,7 @@ use stint_api::id::JobId;
 use stint_api::quantity::Resources;
 
 use crate::cluster::Cluster;
+use crate::duty::Duty;
 use crate::job::{Job, Place};
 use crate::node::Node;
 use crate::submit::nearness;
@@ -104,6 +105,10 @@ fn fit(cluster: &Cluster, need: Resources) -> Fit {
         fit.total += 1;
         let figure = if !node.is_ready() {
             &mut fit.lost
+        } else if node.record.duty == Duty::Cordoned {
+            &mut fit.cordoned
+        } else if node.record.duty != Duty::Open {
+            &mut fit.draining
         } else if !node.takes_work() {
             &mut fit.leaving
         } else if !need.fits_in(&node.record.capacity) {

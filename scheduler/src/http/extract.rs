@@ -70,6 +70,27 @@ impl<S: Send + Sync, T: FromStr<Err = ParseIdError>> FromRequestParts<S> for Seg
     }
 }
 
+/// The last segment of a path `/v1/THINGS/{id}:VERB`; the router knows whole segments only.
+#[derive(Debug)]
+pub(crate) struct Act<T> {
+    pub(crate) id: T,
+    pub(crate) verb: String,
+}
+
+impl<S: Send + Sync, T: FromStr<Err = ParseIdError>> FromRequestParts<S> for Act<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let text = path.map(|Path(text)| text).unwrap_or_default();
+        let (id, verb) = text.rsplit_once(':').unwrap_or((&text, ""));
+        Ok(Self {
+            id: id.parse().map_err(ApiError::Id)?,
+            verb: super::excerpt(verb),
+        })
+    }
+}
+
 /// The number after which a followed stream goes on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LastEventId(pub(crate) Option<u64>);

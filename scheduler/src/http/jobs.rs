@@ -1,7 +1,7 @@
 //! `/v1/jobs`: lists, shows, explains and cancels.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use stint_api::explain::Explanation;
@@ -10,7 +10,7 @@ use stint_api::view::{JobList, JobView};
 use stint_cluster::JobsQuery;
 
 use super::Shared;
-use super::extract::{Params, Segment};
+use super::extract::{Act, Params, Segment};
 use super::problem::ApiError;
 
 /// Which jobs to list.
@@ -62,18 +62,13 @@ pub(super) async fn explain(
     explained.await?.map(Json).ok_or(ApiError::NoJob(id))
 }
 
-/// `POST /v1/jobs/{id}:VERB`; the router knows whole segments only.
+/// `POST /v1/jobs/{id}:VERB`.
 pub(super) async fn act(
     State(api): Shared,
-    path: Result<Path<String>, axum::extract::rejection::PathRejection>,
+    Act { id, verb }: Act<JobId>,
 ) -> Result<StatusCode, ApiError> {
-    let text = path.map(|Path(text)| text).unwrap_or_default();
-    let (id, verb) = text.rsplit_once(':').unwrap_or((&text, ""));
-    let id: JobId = id.parse().map_err(ApiError::Id)?;
     if verb != "cancel" {
-        return Err(ApiError::NoVerb {
-            verb: super::excerpt(verb),
-        });
+        return Err(ApiError::NoVerb { verb, of: "job" });
     }
     let cancelled = api.driver.call(move |turn| {
         let effects = turn.cluster.cancel(turn.now, &id)?;

@@ -46,6 +46,8 @@ kinds! {
         "POST /v1/jobs/{id}:cancel cancels a job";
     NO_JOB: "no-job", NOT_FOUND, "There is no such job",
         "`stint jobs` (GET /v1/jobs) lists those that there are";
+    NO_NODE: "no-node", NOT_FOUND, "There is no such node",
+        "`stint nodes` (GET /v1/nodes) lists those that there are";
     NO_MODULE: "no-module", NOT_FOUND, "There is no such module",
         "`stint module ls` (GET /v1/modules) lists those that there are";
     METHOD: "method-not-allowed", METHOD_NOT_ALLOWED, "This path has no such method",

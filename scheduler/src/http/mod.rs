@@ -79,6 +79,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/modules", get(modules::list).put(modules::push))
         .route("/v1/modules/{digest}", get(modules::show))
         .route("/v1/nodes", get(nodes::list))
+        .route("/v1/nodes/{id}", post(nodes::act))
         .route("/v1/link/hello", post(link::hello))
         .route("/v1/link/orders", get(link::orders))
         .route("/v1/link/reports", post(link::reports))

@@ -13,7 +13,8 @@ use stint_api::explain::Explanation;
 use stint_api::job::JobSpec;
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_api::view::{
-    Event, JobList, JobView, LogChunk, ModuleList, ModuleView, NodeList, Submitted, TasksView,
+    Event, JobList, JobView, LogChunk, ModuleList, ModuleView, NodeList, NodeView, Submitted,
+    TasksView,
 };
 
 use super::jobs::ListParams;
@@ -21,6 +22,7 @@ use super::kinds;
 use super::link::OrdersParams;
 use super::logs::LogParams;
 use super::modules::{OfParams, PushParams};
+use super::nodes::DrainParams;
 
 /// The schema of a type, with what it refers to among the components.
 type Make = fn(&mut SchemaGenerator) -> Schema;
@@ -111,6 +113,12 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/modules", "List the modules of a namespace", Content::Json(of::<ModuleList>)).with(inline::<OfParams>),
     get("/v1/modules/{digest}", "Show a module", Content::Json(of::<ModuleView>)).with(inline::<OfParams>),
     get("/v1/nodes", "List nodes", Content::Json(of::<NodeList>)),
+    get("/v1/nodes/{id}:cordon", "Give a node no new work; what it has goes on", Content::Json(of::<NodeView>))
+        .takes("post", Content::Nothing, "200"),
+    get("/v1/nodes/{id}:uncordon", "Let a node take work again", Content::Json(of::<NodeView>))
+        .takes("post", Content::Nothing, "200"),
+    get("/v1/nodes/{id}:drain", "Move a node's work elsewhere: at once what is not begun, in time what runs", Content::Json(of::<NodeView>))
+        .takes("post", Content::Nothing, "200").with(inline::<DrainParams>),
     get("/v1/link/hello", "A node joins, or joins again", Content::Other(JSON, LINK))
         .takes("post", Content::Other(JSON, LINK), "200"),
     get("/v1/link/orders", "A node's orders, as they come", Content::Other(NDJSON, "one message of the node link a line; empty lines are signs of life"))

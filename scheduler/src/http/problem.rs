@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use stint_api::id::{Digest, JobId, Namespace, NodeId, ParseIdError};
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_cluster::{
-    CancelError, HelloError, JobsError, StaleGeneration, SubmitError, TooManyModules,
+    CancelError, HelloError, JobsError, StaleGeneration, SubmitError, TooManyModules, UnknownNode,
 };
 
 use super::json::JsonError;
@@ -52,10 +52,12 @@ pub(crate) enum ApiError {
         path: String,
         near: Option<&'static str>,
     },
-    #[error("`{verb}` is nothing that can be done to a job")]
-    NoVerb { verb: String },
+    #[error("`{verb}` is nothing that can be done to a {of}")]
+    NoVerb { verb: String, of: &'static str },
     #[error("there is no job `{0}`")]
     NoJob(JobId),
+    #[error("{0}")]
+    NoNode(UnknownNode),
     #[error("there is no module {digest}{}", namespace.as_ref().map_or(String::new(), |namespace| format!(" in namespace `{namespace}`")))]
     NoModule {
         digest: Digest,
@@ -132,6 +134,7 @@ impl ApiError {
             Self::NoRoute { .. } => &kinds::NO_ROUTE,
             Self::NoVerb { .. } => &kinds::NO_VERB,
             Self::NoJob(_) => &kinds::NO_JOB,
+            Self::NoNode(_) => &kinds::NO_NODE,
             Self::NoModule { .. } => &kinds::NO_MODULE,
             Self::Method { .. } => &kinds::METHOD,
             Self::KeyInFlight { .. } => &kinds::KEY_IN_FLIGHT,
@@ -162,6 +165,9 @@ impl ApiError {
                 Some("nothing that is asked for is nested that deep".to_owned())
             }
             Self::Json(JsonError::NotAnObject) => Some("send an object: `{…}`".to_owned()),
+            Self::NoVerb { of: "node", .. } => Some(
+                "POST /v1/nodes/{id}:cordon, :uncordon and :drain decide about a node".to_owned(),
+            ),
             Self::NoRoute {
                 near: Some(near), ..
             } => Some(format!(

@@ -3,7 +3,7 @@
 use stint_api::client::{Follow, LogChoice};
 use stint_api::link::{Held, Order, Report, Stream, Verdict};
 use stint_api::outcome::Outcome;
-use stint_api::view::{EventKind, JobState, NodeState};
+use stint_api::view::{EventKind, JobState, NodeDuty, NodeState};
 
 use super::{FakeNode, Site, hello, log, started, succeeded, within};
 
@@ -244,5 +244,55 @@ async fn an_attempt_that_is_tried_again_stays_with_its_node() {
     );
     let nodes = site.client().nodes().await.unwrap().nodes;
     assert_eq!((nodes[0].state, nodes[0].grants), (NodeState::Ready, 0));
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_drained_and_works_again_when_it_is_let() {
+    let site = Site::start().await;
+    let client = site.client();
+    let (mut node, _) = FakeNode::join(&site, &hello("node-a")).await;
+    let mut jobs = Vec::new();
+    for _ in 0..2 {
+        jobs.push(site.submit(1).await);
+    }
+    // The same key makes one job of both.
+    assert_eq!(jobs[0], jobs[1]);
+    let grant = node.grant().await;
+    let id = "node-a".parse().unwrap();
+    let view = client
+        .drain(&id, stint_api::time::Span::ZERO)
+        .await
+        .unwrap();
+    assert_eq!(view.duty, NodeDuty::Draining);
+    let orders = node.next().await.unwrap();
+    let [Order::GiveBack { id: told, kill }] = orders.as_slice() else {
+        panic!("{orders:?}");
+    };
+    assert_eq!((told, kill), (&grant.id, &Some(Outcome::Drained)));
+    let tasks = grant.tasks.clone();
+    let report = Report::GaveBack {
+        id: grant.id.clone(),
+        tasks,
+    };
+    node.report(vec![report]).await.unwrap();
+    let nodes = client.nodes().await.unwrap().nodes;
+    assert_eq!((nodes[0].duty, nodes[0].grants), (NodeDuty::Drained, 0));
+    assert_eq!(client.uncordon(&id).await.unwrap().duty, NodeDuty::Open);
+    assert_eq!(node.grant().await.id.grant.0, 2);
+    assert_eq!(client.cordon(&id).await.unwrap().duty, NodeDuty::Cordoned);
+    for (path, status, kind) in [
+        ("/v1/nodes/node-b:drain", 404, "no-node"),
+        ("/v1/nodes/node-a:reboot", 404, "no-verb"),
+        ("/v1/nodes/node-a", 404, "no-verb"),
+        ("/v1/nodes/node-a:drain?within=soon", 400, "bad-query"),
+        ("/v1/nodes/node-a:drain?within=9999h", 400, "bad-query"),
+        ("/v1/nodes/node-a:cordon?within=1s", 400, "bad-query"),
+        ("/v1/nodes/Node:cordon", 400, "bad-id"),
+    ] {
+        let (answered, problem) = site.ask("POST", path, "").await;
+        assert_eq!(answered, status, "{path}: {problem}");
+        assert_eq!(problem["type"], format!("urn:stint:{kind}"), "{path}");
+    }
     site.stop().await;
 }

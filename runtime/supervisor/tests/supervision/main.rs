@@ -8,6 +8,7 @@ mod leasing;
 mod ordering;
 mod reporting;
 mod retrying;
+mod returning;
 
 use stint_api::id::{AttemptId, ClusterId, Digest, Generation, GrantId, GrantNumber};
 use stint_api::link::{

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 mod cancelling;
+mod draining;
 mod granting;
 mod losing;
 mod placing;
@@ -250,6 +251,7 @@ impl Site {
             EventKind::Started { .. } => "started",
             EventKind::Ended { .. } => "ended",
             EventKind::NodeLost { .. } => "node-lost",
+            EventKind::Returned { .. } => "returned",
             EventKind::Done { .. } => "done",
         })
         .collect()
@@ -270,6 +272,11 @@ fn told(node: &NodeId, order: &Order) -> String {
         }
         Order::Run(one) => format!("{node} run {}: {}", grant(&one.id), runs(&one.tasks)),
         Order::Stop { id, why } => format!("{node} stop {}: {why}", grant(id)),
+        Order::GiveBack { id, kill: None } => format!("{node} give back {}", grant(id)),
+        Order::GiveBack {
+            id,
+            kill: Some(why),
+        } => format!("{node} give back {} now: {why}", grant(id)),
         Order::Publish { attempt } => format!("{node} publish {attempt}").replace("default.", ""),
     }
 }

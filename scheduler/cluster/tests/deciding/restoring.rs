@@ -50,6 +50,16 @@ fn store(changes: &[Change]) -> BTreeMap<String, Vec<u8>> {
     store
 }
 
+impl Site {
+    /// The scheduler starts again from what was committed; its streams are gone.
+    pub(crate) fn restart(&mut self) {
+        let (heart, effects) = restore(self.now, &store(&self.changes)).unwrap();
+        self.heart = heart;
+        self.follow(effects);
+        self.orders();
+    }
+}
+
 fn restore(
     now: Time,
     store: &BTreeMap<String, Vec<u8>>,
