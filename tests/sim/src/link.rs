@@ -281,6 +281,10 @@ fn short(orders: &Orders) -> String {
         Order::Run(grant) => format!("run {}", grant.id),
         Order::Stop { id, why } => format!("stop {id} {why}"),
         Order::Publish { attempt } => format!("publish {attempt}"),
+        Order::GiveBack { id, kill } => match kill {
+            Some(why) => format!("give back {id} now: {why}"),
+            None => format!("give back {id}"),
+        },
     };
     let all: Vec<String> = orders.orders.iter().map(tell).collect();
     format!("{}: {}", orders.generation.0, all.join(", "))
