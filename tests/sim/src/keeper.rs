@@ -183,7 +183,9 @@ impl World {
 
     fn worker_up(&mut self, place: Place, attempt: AttemptId) {
         let at = self.local(place);
-        let runs_for = self.chance.millis(1, 400);
+        // Most are short, some outlive a lease.
+        let most = if self.chance.happens(100) { 8_000 } else { 400 };
+        let runs_for = self.chance.millis(1, most);
         let Some(slot) = self
             .slot(place, &attempt)
             .filter(|slot| slot.dying.is_none())

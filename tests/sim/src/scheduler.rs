@@ -275,6 +275,13 @@ impl World {
     }
 }
 
+impl Up {
+    /// Whether the store has everything that the heart believes.
+    pub(crate) fn has_committed(&self) -> bool {
+        self.commit.is_none()
+    }
+}
+
 fn batches(changes: Vec<stint_cluster::Change>) -> Vec<Batch> {
     let changes = changes.into_iter().map(|change| match change {
         stint_cluster::Change::Put { key, bytes } => Change::Put {

@@ -14,7 +14,7 @@ use crate::world::World;
 impl World {
     /// Whether there is nothing left to wait for.
     pub(crate) fn is_over(&self) -> bool {
-        let Some(up) = &self.scheduler.up else {
+        let Some(up) = self.scheduler.up.as_ref().filter(|up| up.has_committed()) else {
             return false;
         };
         let over = |id: &JobId| up.cluster.job(id).is_some_and(|view| view.state.is_final());
@@ -62,8 +62,14 @@ impl World {
             hangs.push("the scheduler is down".to_owned());
         }
         for node in &self.nodes {
-            let held = node.process.as_ref().map(|process| process.heart.held());
-            hangs.push(format!("{} holds {held:?}", node.id));
+            let process = node.process.as_ref();
+            let held = process.map(|process| process.heart.held());
+            let unsaid = process.map(|process| process.heart.batch().reports);
+            let link = process.map(|process| process.link);
+            hangs.push(format!(
+                "{} is {link:?}, holds {held:?}, has not said {unsaid:?}",
+                node.id
+            ));
         }
         hangs.join("\n")
     }

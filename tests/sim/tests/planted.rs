@@ -1,0 +1,69 @@
+//! A simulation that finds nothing wrong must be shown to find something: each
+//! of these worlds breaks one rule of the shells, and is caught at it.
+
+use stint_sim::{Policy, World};
+
+/// How many worlds may go by before a planted fault is found.
+const SEEDS: u64 = 200;
+
+/// What the first world says that is caught.
+fn caught(policy: Policy) -> String {
+    let mut failures = (0..SEEDS).filter_map(|seed| World::run(seed, policy).err());
+    let failure = failures.next();
+    let failure = failure.unwrap_or_else(|| panic!("{policy:?} is not found in {SEEDS} worlds"));
+    failure.violation.to_string()
+}
+
+#[test]
+fn a_keeper_that_ignores_the_lease_is_caught() {
+    let what = caught(Policy::KeeperIgnoresLease);
+    assert!(
+        what.contains("starts on node") && what.contains("runs on node"),
+        "{what}"
+    );
+}
+
+#[test]
+fn a_scheduler_that_answers_before_it_has_committed_is_caught() {
+    let what = caught(Policy::AnswersBeforeCommit);
+    assert!(
+        what.contains("than was committed") || what.contains("is lost"),
+        "{what}"
+    );
+}
+
+#[test]
+fn a_node_that_publishes_unasked_is_caught() {
+    let what = caught(Policy::PublishesUnasked);
+    assert!(what.contains("publish"), "{what}");
+}
+
+#[test]
+fn a_node_that_publishes_across_its_leases_is_caught() {
+    let what = caught(Policy::PublishesAcrossLeases);
+    assert!(what.contains("is published by node"), "{what}");
+}
+
+#[test]
+fn a_node_that_takes_an_unanswered_report_for_heard_is_caught() {
+    let what = caught(Policy::ForgetsUnanswered);
+    assert!(what.contains("not over long after the faults"), "{what}");
+}
+
+#[test]
+fn a_node_process_that_forgets_what_its_keeper_runs_is_caught() {
+    let what = caught(Policy::ForgetsWhatRuns);
+    assert!(!what.is_empty(), "{what}");
+}
+
+#[test]
+fn a_world_is_the_same_each_time() {
+    let policy = Policy::KeeperIgnoresLease;
+    let seed = (0..SEEDS).find(|seed| World::run(*seed, policy).is_err());
+    let replay = || {
+        World::replay(seed.unwrap(), policy)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(replay(), replay());
+}
