@@ -18,6 +18,8 @@ pub(crate) struct Draft {
     pub(crate) meta: bool,
     /// The job that was made: its record comes before those of its chunks.
     pub(crate) made: Option<JobId>,
+    /// Jobs that ended by decree: their records come before those of their chunks, too.
+    pub(crate) decreed: BTreeSet<JobId>,
     /// Job records that changed.
     pub(crate) jobs: BTreeSet<JobId>,
     /// Chunk records that changed.
@@ -41,6 +43,7 @@ impl Draft {
             now,
             meta: false,
             made: None,
+            decreed: BTreeSet::new(),
             jobs: BTreeSet::new(),
             chunks: BTreeSet::new(),
             pages: BTreeMap::new(),

@@ -50,10 +50,26 @@ impl Cluster {
         let Some(job) = self.jobs.get_mut(id).filter(|job| job.is_open()) else {
             return;
         };
-        job.record.decree = job.first_unfinished().map(|task| TaskFailure {
+        // With every task done there is nothing to decree.
+        let Some(task) = job.first_unfinished() else {
+            return;
+        };
+        job.record.decree = Some(TaskFailure {
             task,
             outcome: why.clone(),
         });
+        job.end(state, draft.now);
+        draft.decreed.insert(id.clone());
+        draft.touched.insert(id.clone());
+        self.let_go(draft, id, why);
+        draft.event(id, EventKind::Done { state });
+    }
+
+    /// Takes back every grant of a job that is over by decree, and stops what runs.
+    pub(crate) fn let_go(&mut self, draft: &mut Draft, id: &JobId, why: &Outcome) {
+        let Some(job) = self.jobs.get(id) else {
+            return;
+        };
         let grants: Vec<_> = job
             .grants()
             .map(|(number, _, grant)| (number, grant.clone()))
@@ -72,13 +88,6 @@ impl Cluster {
             for task in grant.tasks {
                 self.release(draft, &grant_id, task, Settled::Pending);
             }
-        }
-        if let Some(job) = self.jobs.get_mut(id)
-            && job.end(state, draft.now)
-        {
-            draft.jobs.insert(id.clone());
-            draft.touched.insert(id.clone());
-            draft.event(id, EventKind::Done { state });
         }
     }
 

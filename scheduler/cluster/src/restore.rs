@@ -147,7 +147,7 @@ impl Cluster {
         if index > 0 && job.chunk(index - 1).is_none() {
             return wrong("comes after one that is missing");
         }
-        if !job.is_open() && !chunk.grants.is_empty() {
+        if !job.is_open() && job.record.decree.is_none() && !chunk.grants.is_empty() {
             return wrong("has grants, though its job is over");
         }
         if chunk
@@ -183,6 +183,15 @@ impl Cluster {
             if job.has_attempts() && job.start(draft.now) {
                 draft.jobs.insert(id.clone());
             }
+        }
+        // A decree is written before it is carried out.
+        let decreed = self.jobs.iter().filter(|(_, job)| !job.is_open());
+        let decreed = decreed.filter_map(|(id, job)| Some((id, job.record.decree.as_ref()?)));
+        let decreed: Vec<_> = decreed
+            .map(|(id, decree)| (id.clone(), decree.outcome.clone()))
+            .collect();
+        for (id, why) in decreed {
+            self.let_go(draft, &id, &why);
         }
         let lost = self.nodes.iter().filter(|(_, node)| !node.is_ready());
         let lost: Vec<NodeId> = lost.map(|(id, _)| id.clone()).collect();

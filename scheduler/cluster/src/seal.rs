@@ -1,7 +1,7 @@
 //! Turns a draft into effects: ends what is over, places what waits, and
 //! writes each touched record once, in an order of which any prefix is sound: a
 //! job before its first chunk, a page before the chunk that counts it, a chunk
-//! before the job that sums it up.
+//! before the job that sums it up, but a decree before what it does to chunks.
 
 use stint_api::link::Orders;
 use stint_api::view::Event;
@@ -67,10 +67,10 @@ impl Cluster {
                 put(RecordKey::Namespace(namespace.clone()), to_bytes(record));
             }
         }
-        if let Some(id) = &draft.made
-            && let Some(job) = self.jobs.get(id)
-        {
-            put(RecordKey::Job(id.clone()), to_bytes(&job.record));
+        for id in draft.made.iter().chain(&draft.decreed) {
+            if let Some(job) = self.jobs.get(id) {
+                put(RecordKey::Job(id.clone()), to_bytes(&job.record));
+            }
         }
     }
 
@@ -93,7 +93,7 @@ impl Cluster {
                 put(RecordKey::Chunk(id.clone(), *index), to_bytes(chunk));
             }
         }
-        for id in &draft.jobs {
+        for id in draft.jobs.difference(&draft.decreed) {
             if let Some(job) = self.jobs.get(id) {
                 put(RecordKey::Job(id.clone()), to_bytes(&job.record));
             }

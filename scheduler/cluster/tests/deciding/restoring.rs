@@ -8,6 +8,7 @@ use stint_api::link::{Report, Verdict};
 use stint_api::outcome::Outcome;
 use stint_api::tasks::TaskRange;
 use stint_api::time::{Span, Time};
+use stint_api::view::JobState;
 use stint_cluster::{
     Change, Cluster, Config, Effects, IdempotencyKey, JobsQuery, RestoreError, Submission,
 };
@@ -114,7 +115,13 @@ fn story(mut step: impl FnMut(&Site)) -> Site {
     site.report("node-b", Report::Ended(end));
     step(&site);
     let rejected = Outcome::ModuleRejected { what: "x".into() };
-    site.ended("node-b", "2.t2.g3.1", rejected);
+    site.ended("node-b", "2.t2.g3.1", rejected.clone());
+    step(&site);
+    site.submit(1, |_| {});
+    step(&site);
+    site.ended("node-a", "3.t0.g1.1", rejected);
+    let last = "default.3".parse().unwrap();
+    assert_eq!(site.state(&last), JobState::Failed);
     step(&site);
     site
 }
@@ -151,6 +158,24 @@ fn any_prefix_of_the_records_is_a_sound_state_that_can_go_on() {
         assert_eq!(shown(&again), shown(&heart), "at {end}");
         assert_eq!(effects.changes, [], "at {end}");
     }
+}
+
+#[test]
+fn a_decree_that_was_written_is_carried_out() {
+    let mut site = Site::with_nodes(&[("node-a", 1)]);
+    let job = site.submit(2, |_| {});
+    site.started("node-a", "1.t0.g1.1");
+    let before = site.changes.len();
+    let effects = site.heart.cancel(site.now, &job).unwrap();
+    // The power failed after the first record, which is the job's.
+    site.changes.extend(effects.changes.into_iter().take(1));
+    assert_eq!(site.changes.len(), before + 1);
+    let (heart, effects) = restore(site.now, &store(&site.changes)).unwrap();
+    assert_eq!(heart.job(&job).unwrap().state, JobState::Cancelled);
+    assert_eq!(heart.nodes().nodes[0].grants, 0);
+    site.heart = heart;
+    site.follow(effects);
+    assert_eq!(site.attempts(&job), ["t0.g1.1 cancelled"]);
 }
 
 #[test]
