@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{JobId, NodeId};
 use crate::quantity::Resources;
+use crate::time::Time;
 use crate::view::{JobState, TaskCounts};
 
 /// Why tasks of a job wait, or that none does.
@@ -38,6 +39,11 @@ pub struct Explanation {
     rename_all_fields = "snake_case"
 )]
 pub enum Wait {
+    /// Somebody who resumes the job: it is suspended.
+    Resumption {
+        /// Since when.
+        since: Time,
+    },
     /// As many slots run as the job's parallelism allows.
     Parallelism {
         /// That many.
@@ -118,6 +124,7 @@ impl Lack {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Resumption { .. } => f.write_str("the job is suspended; stint resume JOB"),
             Self::Parallelism { most } => {
                 write!(f, "{most} run, as many as its parallelism allows")
             }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, Namespace, is_name};
 use crate::quantity::{Bytes, Millicores, Resources};
+use crate::tasks::TaskList;
 use crate::time::Span;
 
 /// Most tasks of one job.
@@ -42,6 +43,9 @@ pub struct JobSpec {
     /// How many tasks, each with its `STINT_TASK_INDEX`.
     #[serde(default = "one")]
     pub tasks: u32,
+    /// Which of the tasks to run, for example `3,7-9`; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<TaskList>,
     /// Most tasks that may run at once; as many as fit when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<u32>,
@@ -121,6 +125,7 @@ impl JobSpec {
             args: Vec::new(),
             env: BTreeMap::new(),
             tasks: one(),
+            only: None,
             parallelism: None,
             cpu: default_cpu(),
             memory: default_memory(),
@@ -131,6 +136,11 @@ impl JobSpec {
             inputs: Vec::new(),
             output: None,
         }
+    }
+
+    /// How many tasks it runs.
+    pub fn selected(&self) -> u32 {
+        self.only.as_ref().map_or(self.tasks, TaskList::count)
     }
 
     /// What one slot of the job takes from a node.
@@ -159,6 +169,16 @@ impl JobSpec {
                 self.tasks
             )
         })?;
+        if let Some(only) = &self.only {
+            check("only", !only.is_empty(), || {
+                "an empty list would run nothing; leave it out for all tasks".to_owned()
+            })?;
+            let last = only.last().unwrap_or_default();
+            check("only", last < self.tasks, || {
+                let most = self.tasks - 1;
+                format!("there is no task {last}; the last one is {most}")
+            })?;
+        }
         check("parallelism", self.parallelism != Some(0), || {
             "0 would run nothing; leave it out for as many as fit".to_owned()
         })?;
@@ -298,6 +318,7 @@ mod tests {
     #[test]
     fn a_wrong_field_is_named() {
         assert!(invalid(|spec| spec.tasks = 0).starts_with("`tasks`"));
+        assert!(invalid(|spec| spec.only = "0-1".parse().ok()).starts_with("`only`"));
         assert!(invalid(|spec| spec.memory = Bytes(0)).starts_with("`memory`"));
         assert!(invalid(|spec| spec.cpu = Millicores(0)).starts_with("`cpu`"));
         assert!(invalid(|spec| spec.timeout = Span::ZERO).starts_with("`timeout`"));

@@ -70,6 +70,12 @@ pub struct JobView {
     pub attempts: u64,
     /// What they used together.
     pub usage: Usage,
+    /// Since when it is suspended: nothing more of it is started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended_at: Option<Time>,
+    /// The job that it runs again, all of it or in part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun_of: Option<JobId>,
     /// When it was accepted.
     pub submitted_at: Time,
     /// When its first attempt started.
@@ -337,6 +343,10 @@ pub enum EventKind {
         /// The tasks, as `0-11`.
         tasks: String,
     },
+    /// Somebody suspended the job: nothing more of it is started.
+    Suspended,
+    /// Somebody resumed the job.
+    Resumed,
     /// The job is over.
     Done {
         /// How.

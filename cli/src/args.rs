@@ -100,6 +100,12 @@ pub(crate) enum Verb {
     Explain(verb::explain::ExplainArgs),
     /// Cancel a job
     Cancel(verb::cancel::CancelArgs),
+    /// Start nothing more of a job; what runs may end
+    Suspend(verb::suspend::SuspendArgs),
+    /// Let a suspended job go on
+    Resume(verb::suspend::ResumeArgs),
+    /// Submit a job once more, or its failed tasks
+    Rerun(verb::rerun::RerunArgs),
     /// List nodes
     Nodes(verb::nodes::NodesArgs),
     /// Give a node no new work

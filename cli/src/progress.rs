@@ -71,6 +71,7 @@ impl Progress {
                 }
             }
             EventKind::NodeLost { .. } | EventKind::Returned { .. } => self.note(&line(event)),
+            EventKind::Suspended | EventKind::Resumed => self.note(&line(event)),
             EventKind::Done { .. } => self.bar.set_message("done"),
         }
     }
@@ -145,6 +146,8 @@ pub(crate) fn line(event: &Event) -> String {
         EventKind::Returned { node, tasks } => {
             format!("{node} gave task {tasks} back; it waits for another node")
         }
+        EventKind::Suspended => "suspended: nothing more of it is started".to_owned(),
+        EventKind::Resumed => "resumed".to_owned(),
         EventKind::Done { state } => format!("the job {}", show::job_state(*state)),
     }
 }

@@ -251,6 +251,8 @@ mod tests {
             started_at: None,
             ended_at: None,
             waiting: None,
+            suspended_at: None,
+            rerun_of: None,
         }
     }
 

@@ -99,8 +99,40 @@ impl Client {
     /// # Errors
     /// When there is none of that id, or no answer could be had.
     pub async fn cancel(&self, id: &JobId) -> Result<(), Error> {
-        let request = self.request(Method::POST, &format!("/v1/jobs/{id}:cancel"), &[]);
+        self.steer(id, "cancel").await
+    }
+
+    /// Starts nothing more of a job; what runs may end.
+    ///
+    /// # Errors
+    /// When there is none of that id, it is over, or no answer could be had.
+    pub async fn suspend(&self, id: &JobId) -> Result<(), Error> {
+        self.steer(id, "suspend").await
+    }
+
+    /// Lets a suspended job go on.
+    ///
+    /// # Errors
+    /// When there is none of that id, it is over, or no answer could be had.
+    pub async fn resume(&self, id: &JobId) -> Result<(), Error> {
+        self.steer(id, "resume").await
+    }
+
+    async fn steer(&self, id: &JobId, verb: &str) -> Result<(), Error> {
+        let request = self.request(Method::POST, &format!("/v1/jobs/{id}:{verb}"), &[]);
         self.send(request).await.map(drop)
+    }
+
+    /// Submits a job once more, or those of its tasks that failed. `key` makes it
+    /// safe to repeat.
+    ///
+    /// # Errors
+    /// When there is none of that id, nothing of it failed, or no answer could be had.
+    pub async fn rerun(&self, id: &JobId, failed: bool, key: &str) -> Result<Submitted, Error> {
+        let failed = failed.to_string();
+        let query = [("failed", failed.as_str())];
+        let request = self.request(Method::POST, &format!("/v1/jobs/{id}:rerun"), &query);
+        self.fetch(request.header("idempotency-key", key)).await
     }
 
     /// Every module of a namespace.

@@ -13,11 +13,13 @@ pub(crate) mod logs;
 pub(crate) mod module;
 pub(crate) mod node;
 pub(crate) mod nodes;
+pub(crate) mod rerun;
 pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod submit;
+pub(crate) mod suspend;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -55,6 +57,9 @@ pub(crate) fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Events(args) => done(block_on(threads, events::perform(global, args))?),
         Verb::Explain(args) => done(block_on(threads, explain::perform(global, args))?),
         Verb::Cancel(args) => done(block_on(threads, cancel::perform(global, args))?),
+        Verb::Suspend(args) => done(block_on(threads, suspend::suspend(global, args))?),
+        Verb::Resume(args) => done(block_on(threads, suspend::resume(global, args))?),
+        Verb::Rerun(args) => done(block_on(threads, rerun::perform(global, args))?),
         Verb::Nodes(args) => done(block_on(threads, nodes::perform(global, args))?),
         Verb::Cordon(args) => done(block_on(threads, cordon::cordon(global, args))?),
         Verb::Uncordon(args) => done(block_on(threads, cordon::uncordon(global, args))?),

@@ -11,18 +11,23 @@ pub(crate) const CHUNK_TASKS: u32 = 4096;
 const WORDS: usize = CHUNK_TASKS as usize / 64;
 
 /// Which of a chunk's tasks; offsets are below [`CHUNK_TASKS`].
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub(crate) struct Bitmap {
-    words: [u64; WORDS],
+    words: Words,
     count: u32,
 }
 
-impl Default for Bitmap {
+/// Most jobs have few tasks, and many have one: those need no memory of their own.
+#[derive(Clone)]
+enum Words {
+    /// The first 64; none beyond.
+    Few(u64),
+    Many(Box<[u64; WORDS]>),
+}
+
+impl Default for Words {
     fn default() -> Self {
-        Self {
-            words: [0; WORDS],
-            count: 0,
-        }
+        Self::Few(0)
     }
 }
 
@@ -31,7 +36,7 @@ impl Bitmap {
     pub(crate) fn insert(&mut self, offset: u32) -> bool {
         let added = offset < CHUNK_TASKS && !self.contains(offset);
         if added {
-            self.words[offset as usize / 64] |= 1 << (offset % 64);
+            *self.word_mut(offset as usize / 64) |= 1 << (offset % 64);
             self.count += 1;
         }
         added
@@ -41,14 +46,14 @@ impl Bitmap {
     pub(crate) fn remove(&mut self, offset: u32) -> bool {
         let removed = self.contains(offset);
         if removed {
-            self.words[offset as usize / 64] &= !(1 << (offset % 64));
+            *self.word_mut(offset as usize / 64) &= !(1 << (offset % 64));
             self.count -= 1;
         }
         removed
     }
 
     pub(crate) fn contains(&self, offset: u32) -> bool {
-        offset < CHUNK_TASKS && self.words[offset as usize / 64] & (1 << (offset % 64)) != 0
+        offset < CHUNK_TASKS && self.word(offset as usize / 64) & (1 << (offset % 64)) != 0
     }
 
     /// How many tasks are in it.
@@ -58,28 +63,61 @@ impl Bitmap {
 
     /// The tasks, ascending.
     pub(crate) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..CHUNK_TASKS).filter(|offset| self.contains(*offset))
+        let words = match &self.words {
+            Words::Few(_) => 1,
+            Words::Many(words) => words.len(),
+        };
+        (0..words).flat_map(|word| bits(word, self.word(word)))
     }
 
     /// Bits of the tasks `64 * word ..`, for scanning several sets at once.
     pub(crate) fn word(&self, word: usize) -> u64 {
-        self.words[word]
+        match &self.words {
+            Words::Few(bits) if word == 0 => *bits,
+            Words::Few(_) => 0,
+            Words::Many(words) => words[word],
+        }
+    }
+
+    fn word_mut(&mut self, word: usize) -> &mut u64 {
+        if let Words::Few(bits) = self.words
+            && word > 0
+        {
+            let mut words = Box::new([0; WORDS]);
+            words[0] = bits;
+            self.words = Words::Many(words);
+        }
+        match &mut self.words {
+            Words::Few(bits) => bits,
+            Words::Many(words) => &mut words[word],
+        }
     }
 }
 
+impl PartialEq for Bitmap {
+    fn eq(&self, other: &Self) -> bool {
+        (0..WORDS).all(|word| self.word(word) == other.word(word))
+    }
+}
+
+/// Offsets of the bits of a word, ascending.
+fn bits(word: usize, mut bits: u64) -> impl Iterator<Item = u32> {
+    std::iter::from_fn(move || {
+        let bit = bits.trailing_zeros();
+        bits &= bits.checked_sub(1)?;
+        // There are 64 words: far from the end of the type.
+        Some(64 * u32::try_from(word).ok()? + bit)
+    })
+}
+
 /// Offsets below `len` that are in none of `sets`, ascending.
-pub(crate) fn absent<'a>(sets: [&'a Bitmap; 3], len: u32) -> impl Iterator<Item = u32> + 'a {
-    (0..len.div_ceil(64)).flat_map(move |word| {
-        let taken = sets
-            .iter()
-            .fold(0, |bits, set| bits | set.word(word as usize));
-        let mut free = !taken;
-        std::iter::from_fn(move || {
-            let bit = free.trailing_zeros();
-            free &= free.checked_sub(1)?;
-            Some(64 * word + bit)
-        })
-        .take_while(move |offset| *offset < len)
+pub(crate) fn absent<'a, const N: usize>(
+    sets: [&'a Bitmap; N],
+    len: u32,
+) -> impl Iterator<Item = u32> + 'a {
+    (0..len.div_ceil(64) as usize).flat_map(move |word| {
+        let taken = sets.iter().fold(0, |bits, set| bits | set.word(word));
+        bits(word, !taken).take_while(move |offset| *offset < len)
     })
 }
 

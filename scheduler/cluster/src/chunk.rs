@@ -8,11 +8,11 @@
 //!     +------------------------+
 //! ```
 //!
-//! A task is pending when no bitmap has it. A job that is over by decree
+//! A task is pending when no bitmap has it, and the job runs it at all. A job that is over by decree
 //! (cancelled, or failed for good) has its unfinished tasks failed by its own
 //! record; their bits stay as they are and mean nothing any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use stint_api::id::{GrantNumber, TaskIndex};
@@ -50,6 +50,9 @@ pub(crate) struct Chunk {
     /// Union of the grants' tasks; rebuilt from them.
     #[serde(skip)]
     granted: Bitmap,
+    /// Tasks that the job does not run; set by the job.
+    #[serde(skip)]
+    skipped: Bitmap,
     /// Tasks of this chunk: fewer than 4096 in a job's last; set by the job.
     #[serde(skip)]
     len: u32,
@@ -68,14 +71,21 @@ pub(crate) struct Counts {
 }
 
 impl Chunk {
-    /// An untouched chunk.
-    pub(crate) fn new(first: TaskIndex, len: u32) -> Self {
-        Self::default().placed(first, len)
+    /// An untouched chunk, without the tasks that the job skips.
+    pub(crate) fn new(first: TaskIndex, len: u32, skipped: Bitmap) -> Self {
+        Self {
+            first,
+            len,
+            skipped,
+            ..Self::default()
+        }
     }
 
-    /// A chunk as it was read, told where it stands.
-    pub(crate) fn placed(mut self, first: TaskIndex, len: u32) -> Self {
-        (self.first, self.len) = (first, len);
+    /// A chunk as it was read, in the place of one that is untouched.
+    pub(crate) fn placed(mut self, place: Self) -> Self {
+        (self.first, self.len) = (place.first, place.len);
+        self.skipped = place.skipped;
+        let first = self.first;
         self.granted = Bitmap::default();
         for task in self.grants.values().flat_map(|grant| &grant.tasks) {
             self.granted.insert(task.wrapping_sub(first));
@@ -86,24 +96,17 @@ impl Chunk {
     /// Whether what was read is possible: every task at one place, within the chunk.
     pub(crate) fn is_sound(&self) -> bool {
         let held: usize = self.grants.values().map(|grant| grant.tasks.len()).sum();
-        let within = |set: &Bitmap| set.iter().all(|offset| offset < self.len);
-        let twice = self.succeeded.iter().any(|o| self.failed.contains(o))
-            || self
-                .granted
-                .iter()
-                .any(|o| self.succeeded.contains(o) || self.failed.contains(o));
-        held == self.granted.count() as usize
-            && within(&self.granted)
-            && within(&self.succeeded)
-            && within(&self.failed)
-            && !twice
+        let places = [&self.succeeded, &self.failed, &self.granted, &self.skipped];
+        let in_places = |offset| places.iter().filter(|set| set.contains(offset)).count();
+        let fits = |set: &Bitmap| set.iter().all(|o| o < self.len && in_places(o) == 1);
+        held == self.granted.count() as usize && places.into_iter().all(fits)
     }
 
     pub(crate) fn counts(&self) -> Counts {
         let (succeeded, failed) = (self.succeeded.count(), self.failed.count());
         let granted = self.granted.count();
         Counts {
-            pending: self.len - succeeded - failed - granted,
+            pending: self.len - self.skipped.count() - succeeded - failed - granted,
             granted,
             succeeded,
             failed,
@@ -120,17 +123,56 @@ impl Chunk {
 
     /// Tasks that no node holds and that are not done, ascending.
     pub(crate) fn pending(&self) -> impl Iterator<Item = TaskIndex> + '_ {
-        absent([&self.succeeded, &self.failed, &self.granted], self.len)
-            .map(|offset| self.first + offset)
+        let elsewhere = [&self.succeeded, &self.failed, &self.granted, &self.skipped];
+        absent(elsewhere, self.len).map(|offset| self.first + offset)
     }
 
     pub(crate) fn last_grant(&self) -> GrantNumber {
         self.last_grant
     }
 
+    /// Whether the job runs `task` at all.
+    pub(crate) fn runs(&self, task: TaskIndex) -> bool {
+        !self.skipped.contains(task.wrapping_sub(self.first))
+    }
+
     /// What `task` has been through.
     pub(crate) fn trouble(&self, task: TaskIndex) -> Trouble {
         self.troubles.get(&task).cloned().unwrap_or_default()
+    }
+
+    /// Whether the two have been through the same, the tries under a grant apart.
+    fn alike(&self, one: TaskIndex, other: TaskIndex) -> bool {
+        match (self.troubles.get(&one), self.troubles.get(&other)) {
+            (None, None) => true,
+            (Some(one), Some(other)) => one.is_like(other),
+            (Some(one), None) | (None, Some(one)) => one.is_like(&Trouble::default()),
+        }
+    }
+
+    /// At most `most` pending tasks that have been through the same as the first.
+    pub(crate) fn next_alike(&self, most: usize) -> BTreeSet<TaskIndex> {
+        let mut pending = self.pending().peekable();
+        let Some(first) = pending.peek().copied() else {
+            return BTreeSet::new();
+        };
+        let alike = pending.filter(|task| self.alike(first, *task));
+        alike.take(most).collect()
+    }
+
+    /// The lowest task that is not done.
+    pub(crate) fn first_unfinished(&self) -> Option<TaskIndex> {
+        let done = [&self.succeeded, &self.failed, &self.skipped];
+        let mut left = absent(done, self.len);
+        left.next().map(|offset| self.first + offset)
+    }
+
+    /// Tasks that failed, ascending; of a job that is over, all that did not succeed.
+    pub(crate) fn unsuccessful(&self, is_open: bool) -> impl Iterator<Item = TaskIndex> + '_ {
+        let done = [&self.succeeded, &self.skipped];
+        let all = absent(done, self.len);
+        let some = all.filter(move |offset| !is_open || self.failed.contains(*offset));
+        some.map(|offset| self.first + offset)
     }
 
     /// Changes what is known of an unfinished task's troubles.

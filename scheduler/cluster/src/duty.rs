@@ -14,7 +14,7 @@
 //! is lost.
 
 use serde::{Deserialize, Serialize};
-use stint_api::id::NodeId;
+use stint_api::id::{GrantId, NodeId};
 use stint_api::link::Order;
 use stint_api::outcome::Outcome;
 use stint_api::time::{Span, Time};
@@ -130,14 +130,19 @@ impl Cluster {
         ends.min()
     }
 
-    /// What a node was told to give back, as far as it holds it.
+    /// What a node was told to give back, as far as it holds it: all when it
+    /// drains, or what belongs to suspended jobs.
     pub(crate) fn given_back_by(&self, id: &NodeId) -> Vec<Order> {
         let Some(node) = self.nodes.get(id) else {
             return Vec::new();
         };
         let kill = node.is_evicted.then_some(Outcome::Drained);
         let drains = matches!(node.record.duty, Duty::Draining { .. });
-        let grants = node.grants().filter(|_| drains);
+        let is_suspended = |grant: &&GrantId| {
+            let job = self.jobs.get(&grant.job);
+            job.is_some_and(|job| job.record.suspended_at.is_some())
+        };
+        let grants = node.grants().filter(|id| drains || is_suspended(id));
         grants
             .map(|id| Order::GiveBack {
                 id: id.clone(),

@@ -30,7 +30,7 @@ impl Cluster {
                 }
             }
             let place = Place::of(&id, &job.record);
-            if job.is_open() && counts.pending > 0 {
+            if job.may_start() && counts.pending > 0 {
                 self.queue.insert(place);
             } else {
                 self.queue.remove(&place);
@@ -125,19 +125,10 @@ impl Cluster {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        let kept = job.entries() < crate::page::ENTRIES_MAX;
-        let Some(chunk) = job.chunk_mut(index) else {
-            return;
-        };
-        chunk.attempts += u64::from(attempt.tasks);
-        chunk.usage.absorb(&attempt.usage);
         draft.chunk(&id, index);
-        if kept {
-            chunk.entries += 1;
+        if job.count(index, &attempt) {
             let now = draft.now;
             draft.page(&id, index).attempt(now, attempt);
-        } else {
-            chunk.dropped += 1;
         }
     }
 }

@@ -109,6 +109,19 @@ pub(crate) struct Trouble {
     pub(crate) avoid: Option<NodeId>,
 }
 
+impl Trouble {
+    /// Whether a grant may hold both: all is the same but the tries under the last one.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let Self {
+            spent,
+            losses,
+            tries: _,
+            avoid,
+        } = self;
+        (spent, losses, avoid) == (&other.spent, &other.losses, &other.avoid)
+    }
+}
+
 /// A grant's tasks as runs, so that the record stays short and readable.
 mod task_text {
     use super::{BTreeSet, TaskIndex, bitmap};

@@ -12,6 +12,8 @@
 //! | `restore` | `restore.rs` |
 //! | `submit`, `module_pushed` | `submit.rs` |
 //! | `cancel` | `cancel.rs` |
+//! | `suspend`, `resume` | `suspend.rs` |
+//! | `rerun` | `rerun.rs` |
 //! | `hello`, `full` | `hello.rs` |
 //! | `report` | `report.rs`, which asks `verdict.rs` what an outcome costs |
 //! | `cordon`, `uncordon`, `drain` | `duty.rs` |
@@ -42,9 +44,11 @@ mod place;
 mod placement;
 mod record;
 mod report;
+mod rerun;
 mod restore;
 mod seal;
 mod submit;
+mod suspend;
 mod task_runs;
 mod verdict;
 mod view;
@@ -60,6 +64,8 @@ pub use key::{ParseKeyError, RecordKey};
 pub use page::{History, PageIndex};
 pub use record::RecordError;
 pub use report::StaleGeneration;
+pub use rerun::{Rerun, RerunError};
 pub use restore::RestoreError;
 pub use submit::{IdempotencyKey, Submission, SubmitError, TooManyModules};
+pub use suspend::SuspendError;
 pub use view::{JobsError, JobsQuery};

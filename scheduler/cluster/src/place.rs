@@ -59,7 +59,7 @@ impl Cluster {
 
     /// Grants as much of one job as fits; false when a slot of it is free nowhere.
     fn place_job(&mut self, draft: &mut Draft, id: &JobId) -> bool {
-        let Some(job) = self.jobs.get(id).filter(|job| job.is_open()) else {
+        let Some(job) = self.jobs.get(id).filter(|job| job.may_start()) else {
             return true;
         };
         let need = job.record.spec.resources();
@@ -139,14 +139,10 @@ impl Cluster {
         let node = grant.node.clone();
         draft.chunk(&id.job, index);
         draft.place = true;
-        let gone = job
-            .chunk_mut(index)
-            .is_some_and(|chunk| chunk.settle(id.grant, task, to));
-        if gone {
-            job.forget_grant(id.grant);
-            if let Some(node) = self.nodes.get_mut(&node) {
-                node.give_back(id);
-            }
+        if job.settle(id.grant, task, to) == Some(true)
+            && let Some(node) = self.nodes.get_mut(&node)
+        {
+            node.give_back(id);
         }
     }
 }

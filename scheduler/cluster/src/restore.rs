@@ -144,7 +144,7 @@ impl Cluster {
         let Some(job) = self.jobs.get_mut(&id) else {
             return wrong("belongs to no job");
         };
-        if index > 0 && job.chunk(index - 1).is_none() {
+        if job.next_untouched() != Some(index) {
             return wrong("comes after one that is missing");
         }
         if !job.is_open() && job.record.decree.is_none() && !chunk.grants.is_empty() {

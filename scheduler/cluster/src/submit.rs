@@ -137,6 +137,16 @@ impl Cluster {
         spec: JobSpec,
         key: Option<IdempotencyKey>,
     ) -> Result<(Submission, Effects), SubmitError> {
+        self.accept(now, spec, key, None)
+    }
+
+    pub(crate) fn accept(
+        &mut self,
+        now: Time,
+        spec: JobSpec,
+        key: Option<IdempotencyKey>,
+        rerun_of: Option<JobId>,
+    ) -> Result<(Submission, Effects), SubmitError> {
         if let Some(key) = &key
             && let Some(known) = self.made_by(&spec.namespace, key)?
         {
@@ -152,6 +162,8 @@ impl Cluster {
                 body: key.body,
             }),
             decree: None,
+            suspended_at: None,
+            rerun_of,
             life: Life::Queued,
         };
         let bytes = to_bytes(&record).len();

@@ -13,7 +13,7 @@ use crate::job::Job;
 /// Where a task is, and the node that holds it.
 type Place<'a> = (TaskState, Option<&'a NodeId>);
 
-/// Every task of the job, ascending.
+/// Every task that the job runs, ascending.
 pub(crate) fn task_runs(job: &Job) -> Vec<TaskRun> {
     let mut runs: Vec<(TaskRange, Place<'_>)> = Vec::new();
     let total = job.record.spec.tasks;
@@ -28,7 +28,9 @@ pub(crate) fn task_runs(job: &Job) -> Vec<TaskRun> {
         let first = index * CHUNK_TASKS;
         touched = total.min(first + CHUNK_TASKS);
         for task in first..touched {
-            let place = if chunk.succeeded(task) {
+            let place = if !chunk.runs(task) {
+                continue;
+            } else if chunk.succeeded(task) {
                 (TaskState::Succeeded, None)
             } else if chunk.failed(task) {
                 (TaskState::Failed, None)
@@ -38,10 +40,15 @@ pub(crate) fn task_runs(job: &Job) -> Vec<TaskRun> {
             add(&mut runs, TaskRange::one(task), place);
         }
     }
-    if touched < total {
-        let count = total - touched;
-        let first = touched;
-        add(&mut runs, TaskRange { first, count }, (unfinished, None));
+    let rest = match &job.record.spec.only {
+        None => Vec::from_iter((touched < total).then(|| TaskRange {
+            first: touched,
+            count: total - touched,
+        })),
+        Some(only) => only.within(touched, total).collect(),
+    };
+    for tasks in rest {
+        add(&mut runs, tasks, (unfinished, None));
     }
     let runs = runs.into_iter();
     runs.map(|(tasks, (state, node))| TaskRun {
@@ -55,7 +62,9 @@ pub(crate) fn task_runs(job: &Job) -> Vec<TaskRun> {
 /// Appends tasks, to the last run where they continue it.
 fn add<'a>(runs: &mut Vec<(TaskRange, Place<'a>)>, tasks: TaskRange, place: Place<'a>) {
     match runs.last_mut() {
-        Some((run, before)) if *before == place => run.count += tasks.count,
+        Some((run, before)) if *before == place && run.end() == tasks.first => {
+            run.count += tasks.count
+        }
         _ => runs.push((tasks, place)),
     }
 }

@@ -61,6 +61,8 @@ impl Cluster {
             tasks: job.counts(),
             attempts,
             usage,
+            suspended_at: job.record.suspended_at.filter(|_| job.is_open()),
+            rerun_of: job.record.rerun_of.clone(),
             submitted_at: job.record.submitted_at,
             started_at: job.started_at(),
             ended_at,

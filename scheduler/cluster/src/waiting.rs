@@ -56,6 +56,9 @@ impl<'a> Explainer<'a> {
         if !job.is_open() || job.counts().pending == 0 {
             return None;
         }
+        if let Some(since) = job.record.suspended_at {
+            return Some(Wait::Resumption { since });
+        }
         let spec = &job.record.spec;
         if let Some(most) = spec.parallelism
             && job.slots() as u64 >= u64::from(most)

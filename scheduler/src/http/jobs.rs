@@ -1,8 +1,7 @@
-//! `/v1/jobs`: lists, shows, explains and cancels.
+//! `/v1/jobs`: lists, shows and explains.
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde::Deserialize;
 use stint_api::explain::Explanation;
 use stint_api::id::{JobId, Namespace};
@@ -10,7 +9,7 @@ use stint_api::view::{JobList, JobView};
 use stint_cluster::JobsQuery;
 
 use super::Shared;
-use super::extract::{Act, Params, Segment};
+use super::extract::{Params, Segment};
 use super::problem::ApiError;
 
 /// Which jobs to list.
@@ -60,21 +59,4 @@ pub(super) async fn explain(
     let wanted = id.clone();
     let explained = api.driver.call(move |turn| turn.cluster.explain(&wanted));
     explained.await?.map(Json).ok_or(ApiError::NoJob(id))
-}
-
-/// `POST /v1/jobs/{id}:VERB`.
-pub(super) async fn act(
-    State(api): Shared,
-    Act { id, verb }: Act<JobId>,
-) -> Result<StatusCode, ApiError> {
-    if verb != "cancel" {
-        return Err(ApiError::NoVerb { verb, of: "job" });
-    }
-    let cancelled = api.driver.call(move |turn| {
-        let effects = turn.cluster.cancel(turn.now, &id)?;
-        turn.follow(effects);
-        Ok::<_, stint_cluster::CancelError>(())
-    });
-    cancelled.await??;
-    Ok(StatusCode::NO_CONTENT)
 }

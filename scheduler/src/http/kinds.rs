@@ -43,7 +43,7 @@ kinds! {
     NO_ROUTE: "no-route", NOT_FOUND, "There is nothing at this path",
         "GET /openapi.json lists all paths";
     NO_VERB: "no-verb", NOT_FOUND, "There is no such verb",
-        "POST /v1/jobs/{id}:cancel cancels a job";
+        "POST /v1/jobs/{id}:cancel, :suspend, :resume and :rerun steer a job";
     NO_JOB: "no-job", NOT_FOUND, "There is no such job",
         "`stint jobs` (GET /v1/jobs) lists those that there are";
     NO_NODE: "no-node", NOT_FOUND, "There is no such node",
@@ -58,6 +58,10 @@ kinds! {
         "say hello again";
     KEY_IN_FLIGHT: "idempotency-key-in-flight", CONFLICT, "The same key is being submitted",
         "wait for that answer, or ask again in a moment";
+    JOB_OVER: "job-over", CONFLICT, "The job is over",
+        "`stint rerun JOB` (POST /v1/jobs/{id}:rerun) runs it once more";
+    NOTHING_FAILED: "nothing-failed", CONFLICT, "No task of the job has failed",
+        "leave `failed` out to run all of it once more";
     STALE_GENERATION: "stale-generation", CONFLICT, "The node must say hello",
         "POST /v1/link/hello gives a new generation";
     BODY_TOO_LARGE: "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large",

@@ -17,6 +17,7 @@ mod openapi;
 mod pages;
 mod probes;
 mod problem;
+mod steer;
 mod submit;
 
 use std::sync::Arc;
@@ -70,7 +71,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     let closed = Router::new()
         .route("/metrics", get(probes::metrics))
         .route("/v1/jobs", get(jobs::list).post(submit::submit))
-        .route("/v1/jobs/{id}", get(jobs::show).post(jobs::act))
+        .route("/v1/jobs/{id}", get(jobs::show).post(steer::act))
         .route("/v1/jobs/{id}/explain", get(jobs::explain))
         .route("/v1/jobs/{id}/tasks", get(pages::tasks))
         .route("/v1/jobs/{id}/results", get(pages::results))

@@ -23,6 +23,7 @@ use super::link::OrdersParams;
 use super::logs::LogParams;
 use super::modules::{OfParams, PushParams};
 use super::nodes::DrainParams;
+use super::steer::RerunParams;
 
 /// The schema of a type, with what it refers to among the components.
 type Make = fn(&mut SchemaGenerator) -> Schema;
@@ -101,6 +102,12 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/jobs/{id}", "Show a job", Content::Json(of::<JobView>)),
     get("/v1/jobs/{id}:cancel", "Cancel a job; one that is over stays as it is", Content::Nothing)
         .takes("post", Content::Nothing, "204"),
+    get("/v1/jobs/{id}:suspend", "Start nothing more of a job; what runs may end", Content::Nothing)
+        .takes("post", Content::Nothing, "204"),
+    get("/v1/jobs/{id}:resume", "Let a suspended job go on", Content::Nothing)
+        .takes("post", Content::Nothing, "204"),
+    get("/v1/jobs/{id}:rerun", "Submit a job once more, or its failed tasks; `Idempotency-Key` makes it safe to repeat", Content::Json(of::<Submitted>))
+        .takes("post", Content::Nothing, "201").with(inline::<RerunParams>),
     get("/v1/jobs/{id}/explain", "Say why a job's tasks wait, with figures", Content::Json(of::<Explanation>)),
     get("/v1/jobs/{id}/tasks", "Show a job's tasks and their attempts", Content::Json(of::<TasksView>)),
     get("/v1/jobs/{id}/events", "Follow what happens to a job; resumes after `Last-Event-ID`, and ends with an event `end`", Content::Events(of::<Event>)),

@@ -11,7 +11,8 @@ use axum::response::{IntoResponse, Response};
 use stint_api::id::{Digest, JobId, Namespace, NodeId, ParseIdError};
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_cluster::{
-    CancelError, HelloError, JobsError, StaleGeneration, SubmitError, TooManyModules, UnknownNode,
+    HelloError, JobsError, RerunError, StaleGeneration, SubmitError, SuspendError, TooManyModules,
+    UnknownNode,
 };
 
 use super::json::JsonError;
@@ -56,6 +57,10 @@ pub(crate) enum ApiError {
     NoVerb { verb: String, of: &'static str },
     #[error("there is no job `{0}`")]
     NoJob(JobId),
+    #[error("{0}")]
+    Over(SuspendError),
+    #[error("no task of job `{0}` has failed")]
+    NothingFailed(JobId),
     #[error("{0}")]
     NoNode(UnknownNode),
     #[error("there is no module {digest}{}", namespace.as_ref().map_or(String::new(), |namespace| format!(" in namespace `{namespace}`")))]
@@ -106,9 +111,22 @@ impl From<BlobError> for ApiError {
     }
 }
 
-impl From<CancelError> for ApiError {
-    fn from(CancelError::Unknown(job): CancelError) -> Self {
-        Self::NoJob(job)
+impl From<SuspendError> for ApiError {
+    fn from(error: SuspendError) -> Self {
+        match error {
+            SuspendError::Unknown(job) => Self::NoJob(job),
+            SuspendError::Over { .. } => Self::Over(error),
+        }
+    }
+}
+
+impl From<RerunError> for ApiError {
+    fn from(error: RerunError) -> Self {
+        match error {
+            RerunError::Unknown(job) => Self::NoJob(job),
+            RerunError::NothingFailed(job) => Self::NothingFailed(job),
+            RerunError::Submit(error) => Self::Submit(error),
+        }
     }
 }
 
@@ -134,6 +152,8 @@ impl ApiError {
             Self::NoRoute { .. } => &kinds::NO_ROUTE,
             Self::NoVerb { .. } => &kinds::NO_VERB,
             Self::NoJob(_) => &kinds::NO_JOB,
+            Self::Over(_) => &kinds::JOB_OVER,
+            Self::NothingFailed(_) => &kinds::NOTHING_FAILED,
             Self::NoNode(_) => &kinds::NO_NODE,
             Self::NoModule { .. } => &kinds::NO_MODULE,
             Self::Method { .. } => &kinds::METHOD,

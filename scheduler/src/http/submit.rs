@@ -16,10 +16,10 @@ use stint_api::job::JobSpec;
 use stint_api::view::Submitted;
 use stint_cluster::{IdempotencyKey, Submission};
 
-use super::Shared;
 use super::extract::json_body;
 use super::json;
 use super::problem::ApiError;
+use super::{Api, Shared};
 
 /// Most bytes of a job: arguments, environment and inputs at their limits,
 /// every character of them escaped.
@@ -32,13 +32,13 @@ const KEY_HEADER: &str = "idempotency-key";
 pub(crate) struct Submits(Mutex<BTreeSet<(Namespace, String)>>);
 
 /// A submit under way; dropped, its key may be used again.
-struct UnderWay<'a> {
+pub(super) struct UnderWay<'a> {
     submits: &'a Submits,
     key: (Namespace, String),
 }
 
 impl Submits {
-    fn begin(&self, namespace: &Namespace, key: &str) -> Result<UnderWay<'_>, ApiError> {
+    pub(super) fn begin(&self, namespace: &Namespace, key: &str) -> Result<UnderWay<'_>, ApiError> {
         let key = (namespace.clone(), key.to_owned());
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if keys.insert(key.clone()) {
@@ -78,8 +78,12 @@ pub(super) async fn submit(
             Ok(submission)
         })
         .await?;
-    let submission = submitted.map_err(ApiError::Submit)?;
-    let status = match &submission {
+    Ok(self::submitted(&api, &submitted.map_err(ApiError::Submit)?))
+}
+
+/// The answer to a submit.
+pub(super) fn submitted(api: &Api, submission: &Submission) -> Response {
+    let status = match submission {
         Submission::New(_) => {
             api.metrics.jobs_submitted.inc();
             StatusCode::CREATED
@@ -88,11 +92,11 @@ pub(super) async fn submit(
     };
     let id = submission.id().clone();
     let location = [(LOCATION, format!("/v1/jobs/{id}"))];
-    Ok((status, location, Json(Submitted { id })).into_response())
+    (status, location, Json(Submitted { id })).into_response()
 }
 
 /// The key of a submit, and the body that it stands for.
-fn key_of(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
+pub(super) fn key_of(headers: &HeaderMap, body: &[u8]) -> Result<Option<IdempotencyKey>, ApiError> {
     let mut values = headers.get_all(KEY_HEADER).iter();
     let Some(value) = values.next() else {
         return Ok(None);

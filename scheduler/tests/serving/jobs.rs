@@ -3,6 +3,7 @@
 use serde_json::json;
 use stint_api::id::Namespace;
 use stint_api::job::JobSpec;
+use stint_api::link::Order;
 use stint_api::view::JobState;
 
 use super::{FakeNode, Site, hello};
@@ -83,6 +84,46 @@ async fn jobs_are_listed_in_pages_newest_first_and_cancelled_once() {
         client.cancel(&id).await.unwrap();
         assert_eq!(client.job(&id).await.unwrap().state, JobState::Cancelled);
     }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_suspended_resumed_and_run_once_more() {
+    let site = Site::start().await;
+    let client = site.client();
+    let (mut node, _) = FakeNode::join(&site, &hello("node-a")).await;
+    let job = site.submit(40).await;
+    let grants = node.next().await.unwrap();
+    assert_eq!(grants.len(), 4);
+    client.suspend(&job).await.unwrap();
+    let orders = node.next().await.unwrap();
+    assert!(matches!(
+        orders.as_slice(),
+        [Order::GiveBack { kill: None, .. }, ..]
+    ));
+    assert!(client.job(&job).await.unwrap().suspended_at.is_some());
+    client.resume(&job).await.unwrap();
+    assert!(client.job(&job).await.unwrap().suspended_at.is_none());
+    let nothing = client.rerun(&job, true, "k").await.unwrap_err();
+    assert!(nothing.to_string().contains("no task of job"), "{nothing}");
+    client.cancel(&job).await.unwrap();
+    let (status, problem) = site
+        .ask("POST", &format!("/v1/jobs/{job}:suspend"), "")
+        .await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (409, &json!("urn:stint:job-over"))
+    );
+    let again = client.rerun(&job, true, "k").await.unwrap().id;
+    assert_eq!(client.rerun(&job, true, "k").await.unwrap().id, again);
+    let view = client.job(&again).await.unwrap();
+    assert_eq!((view.rerun_of.as_ref(), view.tasks.total), (Some(&job), 40));
+    let path = format!("/v1/jobs/{job}:cancel?failed=true");
+    let (status, problem) = site.ask("POST", &path, "").await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (400, &json!("urn:stint:bad-query"))
+    );
     site.stop().await;
 }
 

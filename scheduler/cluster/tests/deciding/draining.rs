@@ -32,7 +32,7 @@ impl Site {
         named.next().unwrap().duty
     }
 
-    fn gave_back(&mut self, name: &str, grant: &str, tasks: &[TaskRange]) {
+    pub(crate) fn gave_back(&mut self, name: &str, grant: &str, tasks: &[TaskRange]) {
         let id = crate::held(grant, TaskRange::one(0)).id;
         let tasks = tasks.to_vec();
         self.report(name, Report::GaveBack { id, tasks });

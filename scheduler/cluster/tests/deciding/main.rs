@@ -11,8 +11,10 @@ mod placing;
 mod poisoning;
 mod publishing;
 mod reporting;
+mod rerunning;
 mod restoring;
 mod submitting;
+mod suspending;
 mod viewing;
 
 use std::collections::BTreeMap;
@@ -252,6 +254,8 @@ impl Site {
             EventKind::Ended { .. } => "ended",
             EventKind::NodeLost { .. } => "node-lost",
             EventKind::Returned { .. } => "returned",
+            EventKind::Suspended => "suspended",
+            EventKind::Resumed => "resumed",
             EventKind::Done { .. } => "done",
         })
         .collect()
