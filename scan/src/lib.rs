@@ -3,11 +3,12 @@
 //! answer on the node before it spends a compiler on it.
 //!
 //! What is checked: the header, every section's form and count, imports by
-//! name, the entry and the memories. What is not: the types inside function
-//! bodies, which only the compiler looks at (outcome `compile-failed`), and
-//! whether imports have the host's signatures, which the node knows (outcome
+//! name, the entry and the memories, and what the shape of its code says about the
+//! cost of compiling it. What is not: the types inside function bodies, which only
+//! the compiler looks at (outcome `compile-failed`), and whether imports have the host's signatures, which the node knows (outcome
 //! `module-rejected`).
 
+mod cost;
 mod facts;
 mod first_bytes;
 mod host;

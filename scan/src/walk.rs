@@ -1,6 +1,7 @@
 //! The walk over a module's sections: each is counted, then looked at for what
-//! no task may have, then checked for its form. Function bodies are measured
-//! and their locals counted; their code is left to the compiler.
+//! no task may have, then checked for its form. Function bodies are measured,
+//! their locals counted and the cost of compiling them guessed; whether their code
+//! is right is left to the compiler.
 
 use wasmparser::types::{CoreTypeId, Types, TypesRef};
 use wasmparser::{
@@ -9,6 +10,7 @@ use wasmparser::{
     Validator, WasmFeatures,
 };
 
+use crate::cost::Cost;
 use crate::facts::{Import, Profile};
 use crate::limits::{self, check};
 use crate::rejection::IMPORTS_NAMED_MAX;
@@ -41,6 +43,7 @@ pub(crate) struct Found {
     entry: Option<(ExternalKind, u32)>,
     exports_memory: bool,
     tables_min: u64,
+    cost: Cost,
 }
 
 /// What section headers and bodies may use: all that some engine profile
@@ -57,7 +60,10 @@ fn features() -> WasmFeatures {
 pub(crate) fn walk(bytes: &[u8]) -> Result<Found, Rejection> {
     let mut parser = Parser::new(0);
     let mut validator = Validator::new_with_features(features());
-    let mut found = Found::default();
+    let mut found = Found {
+        cost: Cost::of(bytes.len() as u64),
+        ..Found::default()
+    };
     let mut rest = bytes;
     loop {
         // Only at a boundary between sections may a module end: said before it,
@@ -217,7 +223,8 @@ impl Found {
             locals = locals.saturating_add(u64::from(times));
             self.look_at_value(ty);
         }
-        check("one function", "locals", locals, limits::LOCALS_MAX)
+        check("one function", "locals", locals, limits::LOCALS_MAX)?;
+        self.cost.add(body, locals)
     }
 
     /// Imports are read after the validator has seen them: their type indices are then known to be good.
