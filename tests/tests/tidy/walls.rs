@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::source;
 
 /// Every room and its floor; it may depend on rooms of lower floors.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("stint-api", 1),
     ("stint-scan", 1),
     ("stint-cluster", 2),
@@ -17,6 +17,7 @@ const FLOORS: [(&str, u8); 13] = [
     ("stint-supervisor", 2),
     ("stint-sandbox", 2),
     ("stint-cgroup", 2),
+    ("stint-jail", 2),
     ("stint-scheduler", 3),
     ("stint-runtime", 3),
     ("stint-cli", 4),
@@ -26,13 +27,15 @@ const FLOORS: [(&str, u8); 13] = [
 ];
 /// Who alone may depend on what. `cargo deny` holds some of these too, and sees
 /// further down; this needs no tool.
-const FENCED: [(&str, &[&str]); 9] = [
+const FENCED: [(&str, &[&str]); 11] = [
     ("wasmtime", &["stint-sandbox"]),
     ("wasmtime-wasi", &["stint-sandbox"]),
     ("wiggle", &["stint-sandbox"]),
     ("axum", &["stint-scheduler"]),
     ("rusqlite", &["stint-store"]),
     ("cgroups-rs", &["stint-cgroup"]),
+    ("landlock", &["stint-jail"]),
+    ("seccompiler", &["stint-jail"]),
     ("clap", &["stint-cli"]),
     ("stint-scheduler", &["stint-cli"]),
     ("stint-runtime", &["stint-cli"]),
