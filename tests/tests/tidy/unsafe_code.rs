@@ -4,7 +4,7 @@ use crate::source::{self, Source};
 use crate::text;
 
 /// Each file that may hold `unsafe`, and why nothing safe would do.
-const ALLOWED: [(&str, &str); 6] = [
+const ALLOWED: [(&str, &str); 7] = [
     (
         "runtime/sandbox/src/artifact.rs",
         "the engine cannot check what it maps; the digest that the keeper holds has",
@@ -28,6 +28,10 @@ const ALLOWED: [(&str, &str); 6] = [
     (
         "runtime/jail/src/trap.rs",
         "a signal handler has to be installed, and answers a stopped call in its registers",
+    ),
+    (
+        "runtime/jail/tests/breach/call.rs",
+        "what the jail must stop is done by nothing that is safe",
     ),
 ];
 
