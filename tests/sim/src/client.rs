@@ -140,5 +140,6 @@ fn module() -> ModuleView {
         imports: Vec::new(),
         profile: "plain".to_owned(),
         pushed_at: Time::default(),
+        kit: None,
     }
 }

@@ -128,6 +128,10 @@ impl Ledger {
         !self.publishing.is_empty()
     }
 
+    pub(crate) fn what_is_published(&self) -> String {
+        format!("publications under way: {:?}", self.publishing)
+    }
+
     /// Nothing is published by this node any more: its process is gone.
     pub(crate) fn publishes_no_more(&mut self, place: Place) {
         self.publishing.retain(|_, (there, _)| *there != place);

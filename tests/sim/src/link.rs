@@ -40,7 +40,10 @@ impl World {
             labels: Default::default(),
             limits: "played".to_owned(),
             held: process.heart.held(),
-            sent_at: sent,
+            sent_at: match self.policy {
+                Policy::HellosUnstamped => Time::default(),
+                _ => sent,
+            },
         };
         self.tell(place, || format!("hello, holding {:?}", hello.held));
         self.ask(ticket, Request::Hello(hello), PATIENCE);

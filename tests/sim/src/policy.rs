@@ -16,6 +16,8 @@ pub enum Policy {
     ForgetsUnanswered,
     /// A node that lost its lease while it published goes on when it is welcomed again.
     PublishesAcrossLeases,
+    /// Hellos do not say when they were sent.
+    HellosUnstamped,
     /// A node process that starts does not ask its keeper what it still has.
     ForgetsWhatRuns,
 }

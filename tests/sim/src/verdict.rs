@@ -71,7 +71,8 @@ impl World {
                 node.id
             ));
         }
-        hangs.join("\n")
+        hangs.push(self.ledger.what_is_published());
+        hangs.join("; ")
     }
 
     /// Looks at everything once more.

@@ -24,6 +24,12 @@ fn a_keeper_that_ignores_the_lease_is_caught() {
 }
 
 #[test]
+fn hellos_that_do_not_say_when_they_were_sent_are_caught() {
+    let what = caught(Policy::HellosUnstamped);
+    assert!(what.contains("starts on node"), "{what}");
+}
+
+#[test]
 fn a_scheduler_that_answers_before_it_has_committed_is_caught() {
     let what = caught(Policy::AnswersBeforeCommit);
     assert!(
