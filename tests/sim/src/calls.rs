@@ -2,7 +2,10 @@
 
 use stint_api::time::Time;
 
+use stint_cluster::Effects;
+
 use crate::happening::{Answer, Request};
+use crate::operator::Decision;
 use crate::scheduler::{Open, Pending, Up};
 
 impl Up {
@@ -72,7 +75,25 @@ impl Up {
                 }
                 Err(error) => Answer::Refused(error.to_string()),
             },
+            Request::Decide(decision) => {
+                // Who is not there, or is over, is nothing to decide about.
+                let decided = self.decide(now, &decision);
+                pending.effects.extend(decided.unwrap_or_default());
+                Answer::Decided
+            }
             Request::Look(id) => Answer::Job(self.cluster.job(&id).map(Box::new)),
         })
+    }
+
+    fn decide(&mut self, now: Time, decision: &Decision) -> Option<Effects> {
+        let cluster = &mut self.cluster;
+        let effects = match decision {
+            Decision::Cordon(node) => cluster.cordon(now, node).ok()?.1,
+            Decision::Uncordon(node) => cluster.uncordon(now, node).ok()?.1,
+            Decision::Drain(node, within) => cluster.drain(now, node, *within).ok()?.1,
+            Decision::Suspend(job) => cluster.suspend(now, job).ok()?,
+            Decision::Resume(job) => cluster.resume(now, job).ok()?,
+        };
+        Some(effects)
     }
 }

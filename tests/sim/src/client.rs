@@ -116,7 +116,11 @@ impl World {
                 let what = format!("client {index} is refused: {why}");
                 self.ledger.object(what);
             }
-            Answer::Cancelled | Answer::Welcome(_) | Answer::Stale | Answer::Heard(_) => {}
+            Answer::Cancelled
+            | Answer::Decided
+            | Answer::Welcome(_)
+            | Answer::Stale
+            | Answer::Heard(_) => {}
         }
     }
 

@@ -10,6 +10,7 @@ use stint_cluster::IdempotencyKey;
 use stint_supervisor::AttemptEnd;
 
 use crate::faults::Fault;
+use crate::operator::Decision;
 
 /// Index of a node in the world.
 pub(crate) type Place = usize;
@@ -57,6 +58,8 @@ pub(crate) enum Happening {
     },
     /// A keeper starts.
     KeeperUp(Place),
+    /// Who operates the cluster acts.
+    Operator,
     /// A client acts on its job.
     Client(usize, ClientAct),
     /// Something breaks.
@@ -124,6 +127,7 @@ pub(crate) struct Ticket {
 pub(crate) enum Asker {
     Node(Place, Life),
     Client(usize),
+    Operator,
 }
 
 #[derive(Clone, Debug)]
@@ -140,6 +144,7 @@ pub(crate) enum Request {
     Submit(JobSpec, IdempotencyKey),
     Cancel(JobId),
     Look(JobId),
+    Decide(Decision),
 }
 
 #[derive(Clone, Debug)]
@@ -151,6 +156,7 @@ pub(crate) enum Answer {
     Submitted(JobId),
     Refused(String),
     Cancelled,
+    Decided,
     Job(Option<Box<JobView>>),
     /// Nobody listens.
     Down,

@@ -7,7 +7,7 @@
 //! keeper, the guests, the clients, and time.
 //!
 //! - [`World`] runs one seed; `world.rs` is its loop, `happening.rs` what can happen,
-//! - `scheduler.rs` (with `calls.rs`), `process.rs`, `link.rs` and `keeper.rs` play the shells, `client.rs` who submits,
+//! - `scheduler.rs` (with `calls.rs`), `process.rs`, `link.rs` and `keeper.rs` play the shells, `client.rs` who submits, `operator.rs` who decides,
 //! - `network.rs` and `faults.rs` are what goes wrong, `policy.rs` what is wrong on purpose,
 //! - `ledger.rs` knows the truth and objects to whatever contradicts it, `verdict.rs` looks at the end.
 
@@ -21,6 +21,7 @@ mod ledger;
 mod link;
 mod network;
 mod node;
+mod operator;
 mod policy;
 mod process;
 mod scheduler;

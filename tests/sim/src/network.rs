@@ -40,7 +40,7 @@ impl World {
     fn passage(&mut self, asker: Asker) -> Option<Span> {
         let cut_off = match asker {
             Asker::Node(place, _) => self.is_cut_off(place),
-            Asker::Client(_) => false,
+            Asker::Client(_) | Asker::Operator => false,
         };
         let lost = self.chance.happens(self.weather.loss);
         let delay = self.delay();

@@ -151,6 +151,10 @@ impl World {
             let sometime = self.chance.millis(0, 12_000);
             self.after(sometime, Happening::Client(index, ClientAct::Submit));
         }
+        // In every second world somebody does; at the end of the others there is nothing to undo.
+        if self.chance.happens(500) {
+            self.after(Span::ZERO, Happening::Operator);
+        }
         self.after(STORM, Happening::Calm);
         self.next_fault();
     }
@@ -166,11 +170,13 @@ impl World {
             Happening::Request(ticket, request) => self.request(ticket, *request),
             Happening::Answer(ticket, answer) => match ticket.asker {
                 Asker::Client(index) => self.client_answered(index, ticket.number, *answer),
+                Asker::Operator => {}
                 Asker::Node(place, _) if self.is_cut_off(place) => {}
                 Asker::Node(place, _) => self.answered(place, ticket, *answer),
             },
             Happening::GiveUp(ticket) => match ticket.asker {
                 Asker::Client(index) => self.client_gives_up(index, ticket.number),
+                Asker::Operator => {}
                 Asker::Node(place, _) => self.gives_up(place, ticket),
             },
             Happening::Line {
@@ -184,6 +190,7 @@ impl World {
             Happening::ProcessUp(place) => self.process_up(place),
             Happening::Keeper { node, what, .. } => self.keeper_event(node, what),
             Happening::KeeperUp(place) => self.keeper_up(place),
+            Happening::Operator => self.operator_acts(),
             Happening::Client(index, act) => self.client_acts(index, act),
             Happening::Fault(fault) => self.fault(fault),
             Happening::Calm => self.calm(),
@@ -197,7 +204,7 @@ impl World {
     fn is_void(&self, what: &Happening) -> bool {
         match what {
             Happening::Answer(ticket, _) | Happening::GiveUp(ticket) => match ticket.asker {
-                Asker::Client(_) => false,
+                Asker::Client(_) | Asker::Operator => false,
                 Asker::Node(place, life) => !self.is_alive(place, life),
             },
             Happening::Process { node, life, .. } => !self.is_alive(*node, *life),
@@ -217,7 +224,7 @@ impl World {
     fn held_up(&self, what: &Happening) -> Option<Time> {
         let until = match what {
             Happening::Answer(ticket, _) | Happening::GiveUp(ticket) => match ticket.asker {
-                Asker::Client(_) => return None,
+                Asker::Client(_) | Asker::Operator => return None,
                 Asker::Node(place, _) => self.paused_until(place)?,
             },
             Happening::Line { node, .. } | Happening::Process { node, .. } => {

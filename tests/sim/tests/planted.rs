@@ -4,7 +4,7 @@
 use stint_sim::{Policy, World};
 
 /// How many worlds may go by before a planted fault is found.
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 1_000;
 
 /// What the first world says that is caught.
 fn caught(policy: Policy) -> String {
