@@ -144,6 +144,5 @@ fn module() -> ModuleView {
         imports: Vec::new(),
         profile: "plain".to_owned(),
         pushed_at: Time::default(),
-        kit: None,
     }
 }
