@@ -1,5 +1,5 @@
-//! Worlds that once broke a promise, each for a reason of its own. They are kept as long as the
-//! simulation draws the same from their seeds; what they showed is also said in the hearts' own tests.
+//! Worlds that once broke a promise, each for a reason of its own. What they showed is said in the
+//! hearts' own tests too: whoever changes what the simulation draws changes these worlds.
 
 use stint_sim::{Policy, World};
 
