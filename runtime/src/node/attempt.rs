@@ -16,6 +16,7 @@ use std::time::Duration;
 use stint_api::id::AttemptId;
 use stint_api::link::{Grant, Report};
 use stint_api::outcome::Outcome;
+use stint_api::quantity::Bytes;
 use stint_supervisor::AttemptEnd;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -26,7 +27,7 @@ use super::modules::blocking;
 use super::plan::start_order;
 use super::scratch::Room;
 use super::slot::Slot;
-use super::tail::Tail;
+use super::tail::{News, Tail};
 use super::tools::Tools;
 use crate::keeper::protocol::{Spooled, StartOrder};
 
@@ -241,8 +242,12 @@ impl Attempt {
         while look.is_unread && self.wait_for_room().await {
             self.look(&mut look, true).await;
         }
+        let dropped = self.end_logs(look).await;
         match spooled {
-            Some(spooled) => self.finish(*spooled).await,
+            Some(mut spooled) => {
+                spooled.usage.logs_dropped = spooled.logs_dropped.max(dropped);
+                self.finish(*spooled).await
+            }
             None => self.lost(),
         }
     }
@@ -273,6 +278,19 @@ impl Attempt {
             self.tools.teller.tell(Happened::Say(report)).await;
         }
         seen.full
+    }
+
+    /// Says the end of its logs; how much of them nobody will read.
+    async fn end_logs(&self, look: Look) -> Bytes {
+        let ended = blocking(move || match look.watched {
+            Some((mut tail, _)) => tail.finish(),
+            None => News::default(),
+        });
+        let news = ended.await.unwrap_or_default();
+        for report in news.reports {
+            self.tools.teller.tell(Happened::Say(report)).await;
+        }
+        Bytes(news.dropped)
     }
 
     /// The attempt ended as the keeper says; what it left is looked at.

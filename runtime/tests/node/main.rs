@@ -32,7 +32,7 @@ type Test = (&'static str, fn());
 const TESTS: &[Test] = tests! {
     running::{
         a_task_is_told_of_from_its_module_to_its_end,
-        every_byte_of_a_log_is_told_before_the_end,
+        beginning_and_end_of_a_log_are_told_before_the_end,
         a_job_that_fails_is_tried_again_without_asking,
         a_module_with_other_bytes_is_never_run,
         inputs_are_there_to_read,
