@@ -29,6 +29,7 @@ mod link;
 mod modules;
 mod plan;
 mod publish;
+mod refused;
 mod scratch;
 mod slot;
 mod staging;

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use stint_api::client::Client;
-use stint_api::id::{Digest, JobId};
+use stint_api::id::{Digest, JobId, Namespace};
 use stint_api::link::Report;
 use stint_api::outcome::{Blame, Outcome};
 use stint_api::quantity::Bytes;
 use stint_sandbox::Profile;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::artifacts::{Artifact, Artifacts};
@@ -20,24 +21,20 @@ use super::explain::explain;
 use super::fetch::fetch;
 use super::happened::{Happened, Teller};
 use super::keeping::Keeper;
+use super::refused::Refused;
 use crate::keeper::protocol::CompileOrder;
 
 /// Times that a module is given to a keeper to compile: a keeper that dies takes
 /// its compilers along, and a module may be what kills it.
 const COMPILE_TRIES: u32 = 3;
-/// Most modules whose compiled form, or failure, is remembered in memory; on
-/// disk it is found again.
+/// Most modules whose compiled form is remembered in memory; on disk it is found again.
 const KNOWN_MAX: usize = 1_024;
+/// Compilations of one namespace at once: fewer than a keeper runs, so that nobody
+/// waits behind a queue of another's modules, however long they take.
+const COMPILING_A_NAMESPACE: usize = 1;
 
-/// What is known of one module; locked while it is found out.
-type Entry = Arc<tokio::sync::Mutex<Option<Known>>>;
-
-#[derive(Clone, Debug)]
-enum Known {
-    Ready(Artifact),
-    /// It never will be: no node can run it.
-    Never(Outcome),
-}
+/// The compiled form of one module, if it is known; locked while it is found out.
+type Entry = Arc<tokio::sync::Mutex<Option<Artifact>>>;
 
 /// The modules of this node.
 #[derive(Debug)]
@@ -49,12 +46,15 @@ pub(crate) struct Modules {
     dir: PathBuf,
     artifacts: Artifacts,
     known: Mutex<BTreeMap<Digest, Entry>>,
+    refused: Mutex<Refused>,
+    /// Lets each namespace compile as much as it may at once.
+    gates: Mutex<BTreeMap<Namespace, Arc<Semaphore>>>,
     /// Who waits for a compilation of the current keeper.
     compiling: Mutex<BTreeMap<Digest, oneshot::Sender<Result<Digest, Outcome>>>>,
 }
 
 impl Modules {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         client: Client,
         keeper: Keeper,
         teller: Teller,
@@ -67,8 +67,10 @@ impl Modules {
             teller,
             dir,
             artifacts,
-            known: Mutex::new(BTreeMap::new()),
-            compiling: Mutex::new(BTreeMap::new()),
+            known: Mutex::default(),
+            refused: Mutex::default(),
+            gates: Mutex::default(),
+            compiling: Mutex::default(),
         }
     }
 
@@ -85,27 +87,28 @@ impl Modules {
                 entry.lock().await
             }
         };
-        match known.clone() {
-            Some(Known::Ready(artifact)) => return Ok(artifact),
-            Some(Known::Never(outcome)) => return Err(outcome),
-            None => {}
+        if let Some(artifact) = known.as_ref() {
+            return Ok(artifact.clone());
         }
-        match self.make(module, job).await {
+        // Looked at only now: whoever made this one wait may have found out.
+        let refused = lock(&self.refused).why(module, Instant::now());
+        if let Some(outcome) = refused {
+            return Err(outcome);
+        }
+        let made = self.make(module, job).await;
+        match &made {
             Ok(artifact) => {
-                *known = Some(Known::Ready(artifact.clone()));
+                *known = Some(artifact.clone());
                 let module = *module;
-                self.teller
-                    .tell(Happened::Say(Report::Compiled { module }))
-                    .await;
-                Ok(artifact)
+                let compiled = Happened::Say(Report::Compiled { module });
+                self.teller.tell(compiled).await;
             }
-            Err(outcome) => {
-                if outcome.blame() == Blame::JobForGood {
-                    *known = Some(Known::Never(outcome.clone()));
-                }
-                Err(outcome)
+            Err(outcome) if outcome.blame() == Blame::JobForGood => {
+                lock(&self.refused).remember(*module, outcome.clone(), Instant::now());
             }
+            Err(_) => {}
         }
+        made
     }
 
     /// A worker could not be started with the compiled form: looks at it again before the next.
@@ -147,6 +150,7 @@ impl Modules {
             .map_err(|error| step(format!("fetch {module}: {}", explain(&error))))?;
         let (path, wanted) = (wasm.clone(), *module);
         let (profile, module_bytes) = blocking(move || scan(&path, &wanted)).await??;
+        let _turn = self.turn(job).await;
         self.say(job, format!("compiling {module}")).await;
         let (artifacts, wanted) = (self.artifacts.clone(), *module);
         let place = blocking(move || artifacts.place(&wanted, profile))
@@ -170,6 +174,22 @@ impl Modules {
             }
         })
         .await?
+    }
+
+    /// Waits until the job's namespace may compile one module more; it may while this is held.
+    async fn turn(&self, job: &JobId) -> Option<OwnedSemaphorePermit> {
+        let gate = {
+            let mut gates = lock(&self.gates);
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+            let new = || Arc::new(Semaphore::new(COMPILING_A_NAMESPACE));
+            Arc::clone(gates.entry(job.namespace.clone()).or_insert_with(new))
+        };
+        if gate.available_permits() == 0 {
+            let step = format!("waiting for another module of namespace {}", job.namespace);
+            self.say(job, step).await;
+        }
+        // No gate is ever closed.
+        gate.acquire_owned().await.ok()
     }
 
     /// Has the keeper compile; again with the next one when it dies meanwhile.
