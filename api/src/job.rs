@@ -75,6 +75,14 @@ pub struct JobSpec {
     pub output: Option<String>,
 }
 
+/// Many jobs at once: the body of `POST /v1/jobs:batch`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobBatch {
+    /// The jobs: all of them are accepted, or none.
+    pub jobs: Vec<JobSpec>,
+}
+
 /// One input, readable at `/in/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

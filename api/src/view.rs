@@ -373,3 +373,10 @@ pub struct Submitted {
     /// The new job, or the one that the same idempotency key made before.
     pub id: JobId,
 }
+
+/// The answer to `POST /v1/jobs:batch`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct BatchSubmitted {
+    /// The jobs, in the order of the batch.
+    pub ids: Vec<JobId>,
+}

@@ -5,8 +5,8 @@ use reqwest::{Method, Response};
 use super::{Client, Error, Patience};
 use crate::explain::Explanation;
 use crate::id::{Digest, JobId, Namespace};
-use crate::job::JobSpec;
-use crate::view::{JobList, JobView, ModuleList, ModuleView, Submitted, TasksView};
+use crate::job::{JobBatch, JobSpec};
+use crate::view::{BatchSubmitted, JobList, JobView, ModuleList, ModuleView, Submitted, TasksView};
 
 /// A submit whose answer was lost is repeated this often, under the same key.
 const SUBMIT_TRIES_MAX: u32 = 8;
@@ -48,6 +48,16 @@ impl Client {
             patience.after(error).await?;
             tries += 1;
         }
+    }
+
+    /// Submits many jobs, all or none. `key` makes it safe to repeat.
+    ///
+    /// # Errors
+    /// When one of them is refused, or no answer could be had.
+    pub async fn submit_batch(&self, batch: &JobBatch, key: &str) -> Result<BatchSubmitted, Error> {
+        let request = self.request(Method::POST, "/v1/jobs:batch", &[]);
+        let request = request.header("idempotency-key", key).json(batch);
+        self.fetch(request).await
     }
 
     /// A job.

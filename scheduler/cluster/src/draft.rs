@@ -16,8 +16,8 @@ pub(crate) struct Draft {
     pub(crate) now: Time,
     /// The cluster was made.
     pub(crate) meta: bool,
-    /// The job that was made: its record comes before those of its chunks.
-    pub(crate) made: Option<JobId>,
+    /// The jobs that were made: their records come before those of their chunks.
+    pub(crate) made: Vec<JobId>,
     /// Jobs that ended by decree: their records come before those of their chunks, too.
     pub(crate) decreed: BTreeSet<JobId>,
     /// Job records that changed.
@@ -42,7 +42,7 @@ impl Draft {
         Self {
             now,
             meta: false,
-            made: None,
+            made: Vec::new(),
             decreed: BTreeSet::new(),
             jobs: BTreeSet::new(),
             chunks: BTreeSet::new(),

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `restore` | `restore.rs` |
 //! | `submit`, `module_pushed` | `submit.rs` |
+//! | `submit_batch` | `batch.rs` |
 //! | `cancel` | `cancel.rs` |
 //! | `suspend`, `resume` | `suspend.rs` |
 //! | `rerun` | `rerun.rs` |
@@ -24,6 +25,7 @@
 //! Durable are job, chunk, page, node, module, namespace and meta records
 //! (`record.rs`); a pending or finished task is one bit of a chunk, nothing more.
 
+mod batch;
 mod bitmap;
 mod cancel;
 mod census;
@@ -54,6 +56,7 @@ mod verdict;
 mod view;
 mod waiting;
 
+pub use batch::BatchError;
 pub use cancel::CancelError;
 pub use census::Census;
 pub use cluster::{Cluster, Config};

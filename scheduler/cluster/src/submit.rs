@@ -8,6 +8,7 @@ use stint_api::time::Time;
 use stint_api::view::{EventKind, ModuleView};
 
 use crate::cluster::{Cluster, Config};
+use crate::draft::Draft;
 use crate::effects::Effects;
 use crate::job::{Idempotency, Job, JobRecord, Life};
 use crate::record::{NamespaceRecord, to_bytes};
@@ -19,6 +20,8 @@ const KEY_BYTES_MAX: usize = 255;
 const JOBS_MAX: usize = 200_000;
 /// Most namespaces: each job names one, so a slip of the pen must not make them without end.
 const NAMESPACES_MAX: usize = 10_000;
+/// Texts that are this short fit into a record even when every character is escaped.
+const TEXT_BYTES_SMALL: usize = Config::RECORD_BYTES_MAX / 8;
 /// Most modules of all namespaces: a few hundred bytes of memory each.
 const MODULES_MAX: usize = 100_000;
 
@@ -152,8 +155,22 @@ impl Cluster {
         {
             return Ok((Submission::Known(known), Effects::default()));
         }
+        let record = self.checked(now, spec, key, rerun_of)?;
+        self.room_for(1)?;
+        let mut draft = self.begin(now);
+        let id = self.enter(&mut draft, record);
+        Ok((Submission::New(id), self.seal(draft)))
+    }
+
+    /// The record of a job that the cluster could run.
+    pub(crate) fn checked(
+        &self,
+        now: Time,
+        spec: JobSpec,
+        key: Option<IdempotencyKey>,
+        rerun_of: Option<JobId>,
+    ) -> Result<JobRecord, SubmitError> {
         self.check(&spec)?;
-        let namespace = spec.namespace.clone();
         let record = JobRecord {
             spec,
             submitted_at: now,
@@ -166,21 +183,38 @@ impl Cluster {
             rerun_of,
             life: Life::Queued,
         };
-        let bytes = to_bytes(&record).len();
         // What the job's life adds later is small beside the room that is left up to the MiB.
-        if bytes > Config::RECORD_BYTES_MAX {
-            return Err(SubmitError::TooLarge { bytes });
+        if text_bytes(&record.spec) > TEXT_BYTES_SMALL {
+            let bytes = to_bytes(&record).len();
+            if bytes > Config::RECORD_BYTES_MAX {
+                return Err(SubmitError::TooLarge { bytes });
+            }
         }
-        let mut draft = self.begin(now);
+        Ok(record)
+    }
+
+    /// Takes a checked job in under a new number.
+    pub(crate) fn enter(&mut self, draft: &mut Draft, record: JobRecord) -> JobId {
+        let namespace = record.spec.namespace.clone();
         let number = self.number(&namespace);
         draft.namespaces.insert(namespace.clone());
         let id = JobId { namespace, number };
-        draft.made = Some(id.clone());
+        draft.made.push(id.clone());
         draft.touched.insert(id.clone());
         draft.event(&id, EventKind::Submitted);
         draft.place = true;
         self.admit(id.clone(), Job::new(record));
-        Ok((Submission::New(id), self.seal(draft)))
+        id
+    }
+
+    /// Whether the cluster may keep so many jobs more.
+    pub(crate) fn room_for(&self, jobs: usize) -> Result<(), SubmitError> {
+        let what = "jobs";
+        if self.jobs.len() + jobs > JOBS_MAX {
+            let most = JOBS_MAX;
+            return Err(SubmitError::TooMany { what, most });
+        }
+        Ok(())
     }
 
     /// Takes in a module whose bytes are safe and that was scanned. Pushed
@@ -222,7 +256,7 @@ impl Cluster {
     }
 
     /// The job that this key made, if it made one.
-    fn made_by(
+    pub(crate) fn made_by(
         &self,
         namespace: &Namespace,
         key: &IdempotencyKey,
@@ -272,12 +306,9 @@ impl Cluster {
             let node = node.clone();
             return Err(SubmitError::NeverFits { need, node, has });
         }
-        let too_many = |what, most| Err(SubmitError::TooMany { what, most });
-        if self.jobs.len() >= JOBS_MAX {
-            return too_many("jobs", JOBS_MAX);
-        }
         if self.namespaces.len() >= NAMESPACES_MAX && !self.namespaces.contains_key(namespace) {
-            return too_many("namespaces", NAMESPACES_MAX);
+            let (what, most) = ("namespaces", NAMESPACES_MAX);
+            return Err(SubmitError::TooMany { what, most });
         }
         Ok(())
     }
@@ -298,6 +329,16 @@ impl Cluster {
         record.next_job += 1;
         number
     }
+}
+
+/// Bytes of what people wrote into a spec; about what it takes beyond a few hundred.
+pub(crate) fn text_bytes(spec: &JobSpec) -> usize {
+    let args = spec.args.iter().map(String::len);
+    let env = spec.env.iter();
+    let env = env.map(|(name, value)| name.len() + value.len());
+    let inputs = spec.inputs.iter().map(|input| input.url.len());
+    let only = spec.only.iter().map(|only| 14 * only.runs().len());
+    args.chain(env).chain(inputs).chain(only).sum()
 }
 
 /// How near `room` comes to `need`: first in how many resources it suffices, then how large it is.

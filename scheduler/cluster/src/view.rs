@@ -7,6 +7,7 @@ use stint_api::view::{JobList, JobView, ModuleList, ModuleView, NodeList, TaskRu
 use crate::cluster::Cluster;
 use crate::job::Life;
 use crate::page::PageIndex;
+use crate::submit::text_bytes;
 use crate::task_runs::task_runs;
 use crate::waiting::Explainer;
 
@@ -81,34 +82,52 @@ impl Cluster {
         }
         let cursor = query.cursor.as_deref();
         let before = cursor.map(|text| parse_cursor(text).ok_or_else(|| wrong(text)));
-        let older = match before.transpose()? {
-            Some(before) => self.by_time.range(..before),
-            None => self.by_time.range(..),
-        };
-        let wanted = |id: &JobId| {
-            query
-                .namespace
-                .as_ref()
-                .is_none_or(|ns| *ns == id.namespace)
-        };
-        let mut older = older.rev().filter(|(_, id)| wanted(id)).peekable();
+        let before = before.transpose()?;
+        let mut older = self.older(query, before)?.peekable();
         let mut jobs: Vec<JobView> = Vec::new();
         let mut explainer = Explainer::new(self);
         let mut bytes = 0;
         let mut next = None;
-        while let Some((at, id)) = older.next() {
+        while let Some(id) = older.next() {
             let Some(job) = self.view_of(id, &mut explainer) else {
                 continue;
             };
-            bytes += spec_bytes(&job);
+            bytes += text_bytes(&job.spec);
             jobs.push(job);
             let is_full = jobs.len() as u64 >= u64::from(limit) || bytes >= PAGE_BYTES;
             if is_full && older.peek().is_some() {
-                next = Some(cursor_of(*at, id));
+                next = jobs.last().map(|last| cursor_of(last.submitted_at, id));
                 break;
             }
         }
         Ok(JobList { jobs, next })
+    }
+
+    /// The jobs before that one, newest first. In a namespace the order is that of
+    /// the numbers, so that no other namespace's jobs are looked at.
+    fn older(
+        &self,
+        query: &JobsQuery,
+        before: Option<(Time, JobId)>,
+    ) -> Result<Box<dyn Iterator<Item = &JobId> + '_>, JobsError> {
+        let Some(namespace) = &query.namespace else {
+            let older = match before {
+                Some(before) => self.by_time.range(..before),
+                None => self.by_time.range(..),
+            };
+            return Ok(Box::new(older.rev().map(|(_, id)| id)));
+        };
+        let id = |number| JobId {
+            namespace: namespace.clone(),
+            number,
+        };
+        let end = match before {
+            None => id(u64::MAX),
+            Some((_, before)) if before.namespace == *namespace => before,
+            Some(_) => return Err(wrong(query.cursor.as_deref().unwrap_or_default())),
+        };
+        let older = self.jobs.range(id(0)..end);
+        Ok(Box::new(older.rev().map(|(id, _)| id)))
     }
 
     /// The states of a job's tasks, ascending, and where to find its attempts.
@@ -151,18 +170,6 @@ impl Cluster {
     pub fn newest_event(&self) -> u64 {
         self.next_event.saturating_sub(1)
     }
-}
-
-/// About what a spec takes in JSON.
-fn spec_bytes(job: &JobView) -> usize {
-    let spec = &job.spec;
-    let args = spec.args.iter().map(String::len);
-    let env = spec
-        .env
-        .iter()
-        .map(|(name, value)| name.len() + value.len());
-    let inputs = spec.inputs.iter().map(|input| input.url.len());
-    args.chain(env).chain(inputs).sum()
 }
 
 fn cursor_of(at: Time, id: &JobId) -> String {

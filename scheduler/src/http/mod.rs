@@ -3,6 +3,7 @@
 //! what comes back; it decides nothing.
 
 mod auth;
+mod batch;
 mod browser;
 mod events;
 mod extract;
@@ -71,6 +72,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
     let closed = Router::new()
         .route("/metrics", get(probes::metrics))
         .route("/v1/jobs", get(jobs::list).post(submit::submit))
+        .route("/v1/jobs:batch", post(batch::submit))
         .route("/v1/jobs/{id}", get(jobs::show).post(steer::act))
         .route("/v1/jobs/{id}/explain", get(jobs::explain))
         .route("/v1/jobs/{id}/tasks", get(pages::tasks))

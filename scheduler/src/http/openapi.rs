@@ -10,11 +10,11 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use stint_api::explain::Explanation;
-use stint_api::job::JobSpec;
+use stint_api::job::{JobBatch, JobSpec};
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_api::view::{
-    Event, JobList, JobView, LogChunk, ModuleList, ModuleView, NodeList, NodeView, Submitted,
-    TasksView,
+    BatchSubmitted, Event, JobList, JobView, LogChunk, ModuleList, ModuleView, NodeList, NodeView,
+    Submitted, TasksView,
 };
 
 use super::jobs::ListParams;
@@ -98,6 +98,8 @@ const LINK: &str = "a message of the node link";
 const OPERATIONS: &[Operation] = &[
     get("/v1/jobs", "Submit a job; `Idempotency-Key` makes it safe to repeat", Content::Json(of::<Submitted>))
         .takes("post", Content::Json(of::<JobSpec>), "201"),
+    get("/v1/jobs:batch", "Submit many jobs, all or none; `Idempotency-Key` makes it safe to repeat", Content::Json(of::<BatchSubmitted>))
+        .takes("post", Content::Json(of::<JobBatch>), "201"),
     get("/v1/jobs", "List jobs, newest first", Content::Json(of::<JobList>)).with(inline::<ListParams>),
     get("/v1/jobs/{id}", "Show a job", Content::Json(of::<JobView>)),
     get("/v1/jobs/{id}:cancel", "Cancel a job; one that is over stays as it is", Content::Nothing)

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use stint_api::id::{Digest, JobId, Namespace, NodeId, ParseIdError};
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_cluster::{
-    HelloError, JobsError, RerunError, StaleGeneration, SubmitError, SuspendError, TooManyModules,
-    UnknownNode,
+    BatchError, HelloError, JobsError, RerunError, StaleGeneration, SubmitError, SuspendError,
+    TooManyModules, UnknownNode,
 };
 
 use super::json::JsonError;
@@ -76,6 +76,8 @@ pub(crate) enum ApiError {
     KeyInFlight { key: String },
     #[error("{0}")]
     Submit(SubmitError),
+    #[error("{}", of_batch(.0))]
+    Batch(BatchError),
     #[error("{0}")]
     TooManyModules(TooManyModules),
     #[error("{0}")]
@@ -158,7 +160,10 @@ impl ApiError {
             Self::NoModule { .. } => &kinds::NO_MODULE,
             Self::Method { .. } => &kinds::METHOD,
             Self::KeyInFlight { .. } => &kinds::KEY_IN_FLIGHT,
-            Self::Submit(error) => of_submit(error),
+            Self::Submit(error) | Self::Batch(BatchError::Job { source: error, .. }) => {
+                of_submit(error)
+            }
+            Self::Batch(BatchError::Count(_)) => &kinds::INVALID_FIELD,
             Self::TooManyModules(_) | Self::Hello(HelloError::TooMany { .. }) => &kinds::TOO_MANY,
             Self::Hello(HelloError::Protocol { .. }) => &kinds::OTHER_PROTOCOL,
             Self::Hello(HelloError::HeldUp { .. }) => &kinds::HELLO_HELD_UP,
@@ -216,6 +221,14 @@ fn of_json(error: &JsonError) -> &'static Kind {
         JsonError::DuplicateField(_) => &kinds::DUPLICATE_FIELD,
         JsonError::MissingField(_) => &kinds::MISSING_FIELD,
         JsonError::NotAnObject | JsonError::WrongType { .. } => &kinds::WRONG_TYPE,
+    }
+}
+
+/// What is wrong with a batch, in the words of what is wrong with the job.
+fn of_batch(error: &BatchError) -> String {
+    match error {
+        BatchError::Count(_) => format!("`jobs`: {error}"),
+        BatchError::Job { index, source } => format!("`jobs[{index}]`: {source}"),
     }
 }
 

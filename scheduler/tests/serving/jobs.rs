@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use stint_api::id::Namespace;
-use stint_api::job::JobSpec;
+use stint_api::job::{JobBatch, JobSpec};
 use stint_api::link::Order;
 use stint_api::view::JobState;
 
@@ -84,6 +84,43 @@ async fn jobs_are_listed_in_pages_newest_first_and_cancelled_once() {
         client.cancel(&id).await.unwrap();
         assert_eq!(client.job(&id).await.unwrap().state, JobState::Cancelled);
     }
+    site.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_jobs_are_submitted_at_once_and_a_wrong_one_is_named() {
+    let site = Site::start().await;
+    let client = site.client();
+    let spec = JobSpec::new(site.push().await);
+    let batch = JobBatch {
+        jobs: vec![spec.clone(); 1_000],
+    };
+    let made = client.submit_batch(&batch, "k").await.unwrap();
+    assert_eq!(made.ids.len(), 1_000);
+    let again = client.submit_batch(&batch, "k").await.unwrap();
+    assert_eq!(again, made);
+    let mut wrong = batch.clone();
+    wrong.jobs[7].tasks = 0;
+    let error = client.submit_batch(&wrong, "l").await.unwrap_err();
+    assert!(error.to_string().contains("`jobs[7]`: `tasks`"), "{error}");
+    let misspelt = json!({ "jobs": [{ "module": spec.module, "taks": 1 }] });
+    let (status, problem) = site
+        .ask("POST", "/v1/jobs:batch", misspelt.to_string())
+        .await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (422, &json!("urn:stint:unknown-field"))
+    );
+    let (status, problem) = site.ask("POST", "/v1/jobs:batch", r#"{"jobs":[]}"#).await;
+    assert_eq!(
+        (status, &problem["type"]),
+        (422, &json!("urn:stint:invalid-field"))
+    );
+    let list = client
+        .jobs(&Namespace::default(), None, 1_000)
+        .await
+        .unwrap();
+    assert_eq!((list.jobs.len(), list.next), (1_000, None));
     site.stop().await;
 }
 

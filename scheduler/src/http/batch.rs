@@ -1,0 +1,50 @@
+//! `POST /v1/jobs:batch`: many jobs in one request and one commit.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use stint_api::job::JobBatch;
+use stint_api::view::BatchSubmitted;
+use stint_cluster::Submission;
+
+use super::Shared;
+use super::extract::json_body;
+use super::json;
+use super::problem::ApiError;
+use super::submit::key_of;
+
+/// Most bytes of a batch: ten thousand jobs of a KiB and more, held in memory once.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+
+pub(super) async fn submit(
+    State(api): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<BatchSubmitted>), ApiError> {
+    let body = json_body(&headers, body, BATCH_BYTES_MAX).await?;
+    let key = key_of(&headers, &body)?;
+    let JobBatch { jobs } = json::read(&body)?;
+    drop(body);
+    let namespace = jobs.first().map(|spec| spec.namespace.clone());
+    let under_way = key
+        .as_ref()
+        .map(|key| api.submits.begin(&namespace.unwrap_or_default(), &key.key));
+    let _under_way = under_way.transpose()?;
+    let called = api.driver.call(move |turn| {
+        let cluster = &mut *turn.cluster;
+        let (submissions, effects) = cluster.submit_batch(turn.now, jobs, key.as_ref())?;
+        turn.follow(effects);
+        Ok(submissions)
+    });
+    let submissions = called.await?.map_err(ApiError::Batch)?;
+    let new = submissions.iter();
+    let new = new.filter(|one| matches!(one, Submission::New(_))).count();
+    api.metrics.jobs_submitted.inc_by(new as u64);
+    let status = match new {
+        0 => StatusCode::OK,
+        _ => StatusCode::CREATED,
+    };
+    let ids = submissions.iter().map(|one| one.id().clone()).collect();
+    Ok((status, Json(BatchSubmitted { ids })))
+}
