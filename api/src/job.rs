@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, Namespace, is_name};
+use crate::kit::Script;
 use crate::quantity::{Bytes, Millicores, Resources};
 use crate::tasks::TaskList;
 use crate::time::Span;
@@ -32,8 +33,16 @@ pub struct JobSpec {
     /// Who the job belongs to.
     #[serde(default)]
     pub namespace: Namespace,
-    /// The module to run, pushed before.
+    /// The module to run, pushed before. A job with a `kit` names none; the scheduler
+    /// fills in the kit's.
+    #[serde(default = "no_module", skip_serializing_if = "is_no_module")]
     pub module: Digest,
+    /// The kit that runs `script`, added before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kit: Option<String>,
+    /// The script that the kit runs, put before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script>,
     /// Arguments after the program's name.
     #[serde(default)]
     pub args: Vec<String>,
@@ -93,6 +102,17 @@ pub struct Input {
     pub url: String,
 }
 
+/// What stands where a module is not named: the digest of nothing that anybody finds.
+const NO_MODULE: Digest = Digest([0; 32]);
+
+const fn no_module() -> Digest {
+    NO_MODULE
+}
+
+fn is_no_module(module: &Digest) -> bool {
+    *module == NO_MODULE
+}
+
 const fn one() -> u32 {
     1
 }
@@ -130,6 +150,8 @@ impl JobSpec {
             name: None,
             namespace: Namespace::default(),
             module,
+            kit: None,
+            script: None,
             args: Vec::new(),
             env: BTreeMap::new(),
             tasks: one(),
@@ -144,6 +166,20 @@ impl JobSpec {
             inputs: Vec::new(),
             output: None,
         }
+    }
+
+    /// A job of one task with every default, that runs `script` with the kit `kit`.
+    pub fn of_script(kit: String, script: Script) -> Self {
+        Self {
+            kit: Some(kit),
+            script: Some(script),
+            ..Self::new(NO_MODULE)
+        }
+    }
+
+    /// Whether it names a module itself.
+    pub fn names_module(&self) -> bool {
+        self.module != NO_MODULE
     }
 
     /// How many tasks it runs.
@@ -170,6 +206,7 @@ impl JobSpec {
                 format!("`{name}` is not a name; use at most 63 of a-z, 0-9 and inner hyphens")
             })?;
         }
+        self.validate_program()?;
         self.validate_entries()?;
         check("tasks", (1..=TASKS_MAX).contains(&self.tasks), || {
             format!(
@@ -222,6 +259,29 @@ impl JobSpec {
         Ok(())
     }
 
+    /// A module, or a kit and a script.
+    fn validate_program(&self) -> Result<(), InvalidSpec> {
+        let Some(kit) = &self.kit else {
+            check("script", self.script.is_none(), || {
+                "a script needs the `kit` that runs it".to_owned()
+            })?;
+            return check("module", self.names_module(), || {
+                "missing: name a module, or a `kit` and a `script`".to_owned()
+            });
+        };
+        check("kit", is_name(kit), || {
+            format!(
+                "`{kit}` is not the name of a kit; use at most 63 of a-z, 0-9 and inner hyphens"
+            )
+        })?;
+        match &self.script {
+            Some(script) => script.validate(),
+            None => check("script", false, || {
+                format!("missing: say which script the kit `{kit}` runs")
+            }),
+        }
+    }
+
     fn validate_entries(&self) -> Result<(), InvalidSpec> {
         let size = |bytes: usize| format!("{bytes} bytes; at most {ENTRY_BYTES_MAX}");
         check("args", self.args.len() <= ENTRIES_MAX, || {
@@ -234,27 +294,7 @@ impl JobSpec {
             !self.args.iter().any(|arg| arg.contains('\0')),
             || "an argument holds a NUL byte".to_owned(),
         )?;
-        check("env", self.env.len() <= ENTRIES_MAX, || {
-            format!("{} entries; at most {ENTRIES_MAX}", self.env.len())
-        })?;
-        let bytes = self
-            .env
-            .iter()
-            .map(|(key, value)| key.len() + value.len())
-            .sum();
-        check("env", bytes <= ENTRY_BYTES_MAX, || size(bytes))?;
-        for (key, value) in &self.env {
-            check("env", !key.is_empty() && !key.contains(['=', '\0']), || {
-                format!("`{key}` is not the name of a variable")
-            })?;
-            check("env", !value.contains('\0'), || {
-                format!("the value of `{key}` holds a NUL byte")
-            })?;
-            check("env", !key.starts_with("STINT_"), || {
-                format!("`{key}`: names that start with STINT_ are set by the node")
-            })?;
-        }
-        Ok(())
+        check_variables(&self.env)
     }
 
     fn validate_inputs(&self) -> Result<(), InvalidSpec> {
@@ -263,13 +303,7 @@ impl JobSpec {
         })?;
         for (index, input) in self.inputs.iter().enumerate() {
             let name = &input.name;
-            let plain = name.len() <= 63
-                && !name.starts_with('.')
-                && !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-            check(&format!("inputs[{index}].name"), plain, || {
+            check(&format!("inputs[{index}].name"), is_file_name(name), || {
                 format!(
                     "`{name}` is not a file name; use at most 63 letters, digits, `-`, `_`, `.`"
                 )
@@ -284,7 +318,44 @@ impl JobSpec {
     }
 }
 
-fn check(field: &str, holds: bool, why: impl FnOnce() -> String) -> Result<(), InvalidSpec> {
+/// Checks environment variables that somebody other than a node sets.
+pub(crate) fn check_variables(env: &BTreeMap<String, String>) -> Result<(), InvalidSpec> {
+    check("env", env.len() <= ENTRIES_MAX, || {
+        format!("{} entries; at most {ENTRIES_MAX}", env.len())
+    })?;
+    let bytes: usize = env.iter().map(|(key, value)| key.len() + value.len()).sum();
+    check("env", bytes <= ENTRY_BYTES_MAX, || {
+        format!("{bytes} bytes; at most {ENTRY_BYTES_MAX}")
+    })?;
+    for (key, value) in env {
+        check("env", !key.is_empty() && !key.contains(['=', '\0']), || {
+            format!("`{key}` is not the name of a variable")
+        })?;
+        check("env", !value.contains('\0'), || {
+            format!("the value of `{key}` holds a NUL byte")
+        })?;
+        check("env", !key.starts_with("STINT_"), || {
+            format!("`{key}`: names that start with STINT_ are set by the node")
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether `text` names a file as people do, in one directory and not hidden there.
+pub(crate) fn is_file_name(text: &str) -> bool {
+    text.len() <= 63
+        && !text.starts_with('.')
+        && !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+pub(crate) fn check(
+    field: &str,
+    holds: bool,
+    why: impl FnOnce() -> String,
+) -> Result<(), InvalidSpec> {
     if holds {
         Ok(())
     } else {
@@ -313,18 +384,20 @@ mod tests {
     use super::*;
 
     fn invalid(change: impl FnOnce(&mut JobSpec)) -> String {
-        let mut spec = JobSpec::new(Digest([0; 32]));
+        let mut spec = JobSpec::new(Digest([1; 32]));
         change(&mut spec);
         spec.validate().unwrap_err().to_string()
     }
 
     #[test]
     fn the_defaults_are_a_valid_job() {
-        JobSpec::new(Digest([0; 32])).validate().unwrap();
+        JobSpec::new(Digest([1; 32])).validate().unwrap();
     }
 
     #[test]
     fn a_wrong_field_is_named() {
+        assert!(invalid(|spec| spec.module = NO_MODULE).starts_with("`module`"));
+        assert!(invalid(|spec| spec.kit = Some("a".into())).starts_with("`script`"));
         assert!(invalid(|spec| spec.tasks = 0).starts_with("`tasks`"));
         assert!(invalid(|spec| spec.only = "0-1".parse().ok()).starts_with("`only`"));
         assert!(invalid(|spec| spec.memory = Bytes(0)).starts_with("`memory`"));

@@ -8,6 +8,7 @@
 pub mod explain;
 pub mod id;
 pub mod job;
+pub mod kit;
 pub mod link;
 pub mod outcome;
 pub mod problem;

@@ -4,7 +4,8 @@
 //! generation; `GET /v1/link/orders?node=…&generation=…` streams one [`Orders`]
 //! per line and stays open; `POST /v1/link/reports` ([`Reports`] →
 //! [`ReportsAnswer`]) carries what happened and renews the lease, even when
-//! empty; `GET /v1/link/modules/{digest}` gives a module's bytes. Everything is idempotent: a node repeats a batch until it is
+//! empty; `GET /v1/link/modules/{digest}` gives a module's bytes, and
+//! `GET /v1/link/files/{digest}` those of a file beside one. Everything is idempotent: a node repeats a batch until it is
 //! answered, and after a reconnect both sides say in full what they hold.
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::id::{
     AttemptId, ClusterId, Digest, Generation, GrantId, Incarnation, JobId, NodeId, TaskIndex,
 };
 use crate::job::Input;
+use crate::kit::{CompileBudget, Entry, Script};
 use crate::outcome::{Outcome, Usage};
 use crate::quantity::Resources;
 use crate::tasks::TaskRange;
@@ -29,6 +31,8 @@ pub const REPORTS_MAX: usize = 1_000;
 pub const LOG_BYTES_MAX: usize = 64 << 10;
 /// Most bytes of a task's `/out/result.json`.
 pub const RESULT_BYTES_MAX: u64 = 64 << 10;
+/// Most bytes of the last lines of standard error that are told with an end.
+pub const STDERR_TAIL_BYTES_MAX: usize = 2 << 10;
 /// Most bytes of a log stream of one attempt that are kept: its beginning, and up to 1 MiB of its end. What
 /// came between is counted and dropped, and a line in its place says so.
 pub const LOG_STREAM_BYTES_MAX: u64 = 16 << 20;
@@ -146,9 +150,12 @@ pub struct Grant {
 pub struct Plan {
     /// The module.
     pub module: Digest,
-    /// Arguments after the program's name.
+    /// What else it takes to run it, when a kit's script is what runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kit: Option<Box<KitPlan>>,
+    /// Arguments after the program's name; with a kit, all arguments.
     pub args: Vec<String>,
-    /// The user's environment variables.
+    /// The user's environment variables, and the kit's beneath them.
     pub env: BTreeMap<String, String>,
     /// How many tasks the whole job has (`STINT_TASK_COUNT`).
     pub task_count: u32,
@@ -160,6 +167,21 @@ pub struct Plan {
     pub inputs: Vec<Input>,
     /// Where `/out` is published.
     pub output: Option<String>,
+}
+
+/// What a node has to know to run a script with a kit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KitPlan {
+    /// How the module is entered.
+    pub entry: Entry,
+    /// The list of its files.
+    pub files: Option<Digest>,
+    /// The script.
+    pub script: Script,
+    /// The directory in which the guest sees the script.
+    pub scripts: String,
+    /// What compiling the module may take; by its size when absent.
+    pub compile: Option<CompileBudget>,
 }
 
 /// What a node may spend on each task of a grant before it is final.
@@ -262,6 +284,9 @@ pub struct Ended {
     pub at: Time,
     /// What comes next.
     pub verdict: Verdict,
+    /// The last lines that the first of them wrote to standard error, when they failed by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr_tail: Option<String>,
     /// What the tasks returned, by task; a task that returned nothing is absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub results: BTreeMap<TaskIndex, Box<RawValue>>,

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::id::{AttemptId, Digest, JobId, Namespace, NodeId, TaskIndex};
 use crate::job::JobSpec;
+use crate::kit::Kit;
 use crate::link::Stream;
 use crate::outcome::{Outcome, Usage};
 use crate::quantity::{Bytes, Resources};
@@ -96,6 +97,9 @@ pub struct TaskFailure {
     pub task: TaskIndex,
     /// How it ended.
     pub outcome: Outcome,
+    /// The last lines that it wrote to standard error, when it failed by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr_tail: Option<String>,
 }
 
 /// A page of jobs, newest first.
@@ -260,6 +264,9 @@ pub struct ModuleView {
     pub profile: String,
     /// When it was first pushed.
     pub pushed_at: Time,
+    /// The kit that it is the module of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kit: Option<Box<Kit>>,
 }
 
 /// `GET /v1/modules`.

@@ -5,10 +5,11 @@
 //! What is checked: the header, every section's form and count, imports by
 //! name, the entry and the memories, and what the shape of its code says about the
 //! cost of compiling it. What is not: the types inside function bodies, which only
-//! the compiler looks at (outcome `compile-failed`), and whether imports have the host's signatures, which the node knows (outcome
-//! `module-rejected`).
+//! the compiler looks at (outcome `compile-failed`), and whether imports have the
+//! host's signatures, which the node knows (outcome `module-rejected`).
 
 mod cost;
+mod entry;
 mod facts;
 mod first_bytes;
 mod host;
@@ -18,15 +19,24 @@ mod walk;
 
 use sha2::{Digest as _, Sha256};
 
+pub use entry::{Entry, Stub};
 pub use facts::{Import, Kind, ModuleFacts, Profile};
 pub use host::{HOST_MODULE, is_host_import};
 pub use rejection::Rejection;
 
-/// Reads the structure of `bytes`.
+/// Reads the structure of `bytes`, a command.
 ///
 /// # Errors
 /// Why no node could run it, and what to do about that.
 pub fn scan(bytes: &[u8]) -> Result<ModuleFacts, Rejection> {
+    scan_for(bytes, &Entry::COMMAND)
+}
+
+/// Reads the structure of `bytes`, which are to be entered as `entry` says.
+///
+/// # Errors
+/// Why no node could run it, and what to do about that.
+pub fn scan_for(bytes: &[u8], entry: &Entry<'_>) -> Result<ModuleFacts, Rejection> {
     limits::check(
         "the module",
         "bytes",
@@ -34,12 +44,12 @@ pub fn scan(bytes: &[u8]) -> Result<ModuleFacts, Rejection> {
         limits::MODULE_BYTES_MAX,
     )?;
     first_bytes::check(bytes)?;
-    let found = walk::walk(bytes)?;
+    let found = walk::walk(bytes, entry)?;
     Ok(ModuleFacts {
         digest: Sha256::digest(bytes).into(),
         size: bytes.len() as u64,
         kind: Kind::Core,
-        entry: walk::ENTRY.to_owned(),
+        entry: entry.export.to_owned(),
         memory_min_bytes: found.memory_min_bytes,
         imports: found.imports,
         profile: found.profile,

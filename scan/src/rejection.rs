@@ -92,6 +92,24 @@ pub enum Rejection {
         /// What it is.
         found: String,
     },
+    /// Nothing to call by the name that its kit says.
+    #[error(
+        "the module exports no function `{export}`, by which its kit enters it; the kit is not for this module"
+    )]
+    NoSuchEntry {
+        /// What was looked for.
+        export: String,
+    },
+    /// The kit's entry has another type than the kit says.
+    #[error("`{export}` is {found}, its kit says {expected}; the kit is not for this module")]
+    OtherEntry {
+        /// The export.
+        export: String,
+        /// What the kit says.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
     /// It calls the host, which could not see its memory.
     #[error(
         "the module calls the host but exports no memory named `memory`, where the host reads and writes; export it"

@@ -253,3 +253,51 @@ fn a_count_that_lies_about_its_section_is_refused() {
     ]);
     refuses(&lie, &["locals"]);
 }
+
+#[test]
+fn a_module_of_a_kit_is_entered_as_the_kit_says() {
+    let text = r#"(module
+        (import "host" "call" (func (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+        (func (export "run") (result i32) i32.const 0))"#;
+    let module = wat::parse_str(text).unwrap();
+    let entry = |export: &'static str, returns_code, name: &'static str| Entry {
+        export,
+        returns_code,
+        stubs: vec![Stub {
+            module: "host",
+            name,
+        }],
+    };
+    let facts = scan_for(&module, &entry("run", true, "call")).unwrap();
+    assert_eq!(facts.entry, "run");
+    assert_eq!(facts.imports.len(), 2);
+    let refused = |entry: &Entry<'_>| scan_for(&module, entry).unwrap_err().to_string();
+    assert!(refused(&entry("run", true, "other")).contains("`host.call`"));
+    assert!(refused(&entry("go", true, "call")).contains("no function `go`"));
+    assert!(refused(&entry("run", false, "call")).contains("its kit says () -> ()"));
+    assert!(matches!(
+        scan(&module),
+        Err(Rejection::UnknownImport { .. })
+    ));
+}
+
+#[test]
+fn a_constant_stands_for_no_function_that_returns_something_else() {
+    for result in ["", "(result i64)", "(result i32 i32)"] {
+        let text =
+            format!(r#"(module (import "host" "call" (func {result})) (func (export "_start")))"#);
+        let entry = Entry {
+            stubs: vec![Stub {
+                module: "host",
+                name: "call",
+            }],
+            ..Entry::COMMAND
+        };
+        let refused = scan_for(&wat::parse_str(text).unwrap(), &entry);
+        assert!(
+            matches!(refused, Err(Rejection::UnknownImport { .. })),
+            "{result}"
+        );
+    }
+}

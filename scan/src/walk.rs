@@ -11,17 +11,16 @@ use wasmparser::{
 };
 
 use crate::cost::Cost;
+use crate::entry::Entry;
 use crate::facts::{Import, Profile};
 use crate::limits::{self, check};
 use crate::rejection::IMPORTS_NAMED_MAX;
 use crate::{Rejection, host};
 
-/// The export that a program is entered by.
-pub(crate) const ENTRY: &str = "_start";
 /// The export through which host functions see the guest's memory.
 const MEMORY: &str = "memory";
-/// What the entry takes and returns.
-const ENTRY_SIGNATURE: &str = "() -> ()";
+/// How the type ends of a function that a constant can answer for.
+const CONSTANT_SIGNATURE: &str = "-> (i32)";
 /// Longest name that a rejection repeats.
 const NAME_CHARS_MAX: usize = 100;
 /// Longest message of the parser that a rejection repeats.
@@ -57,7 +56,7 @@ fn features() -> WasmFeatures {
 }
 
 /// Reads all of `bytes`, which start as a core module does.
-pub(crate) fn walk(bytes: &[u8]) -> Result<Found, Rejection> {
+pub(crate) fn walk(bytes: &[u8], entry: &Entry<'_>) -> Result<Found, Rejection> {
     let mut parser = Parser::new(0);
     let mut validator = Validator::new_with_features(features());
     let mut found = Found {
@@ -75,21 +74,21 @@ pub(crate) fn walk(bytes: &[u8]) -> Result<Found, Rejection> {
             });
         };
         rest = &rest[consumed..];
-        found.look_at(&payload)?;
+        found.look_at(&payload, entry)?;
         // A body's validator is dropped unused: its code is the compiler's business.
         let valid = validator.payload(&payload).map_err(malformed)?;
         if let Payload::ImportSection(section) = payload {
             found.take_imports(section, &validator)?;
         }
         if let ValidPayload::End(types) = valid {
-            return found.conclude(&types);
+            return found.conclude(&types, entry);
         }
     }
 }
 
 impl Found {
     /// Refuses what is too much or not for tasks, in words of ours rather than the validator's.
-    fn look_at(&mut self, payload: &Payload<'_>) -> Result<(), Rejection> {
+    fn look_at(&mut self, payload: &Payload<'_>, entry: &Entry<'_>) -> Result<(), Rejection> {
         match payload {
             Payload::TypeSection(section) => {
                 count("types", section, limits::TYPES_MAX)?;
@@ -131,7 +130,7 @@ impl Found {
                 count("exports", section, limits::EXPORTS_MAX)?;
                 for export in section.clone() {
                     let export = export.map_err(malformed)?;
-                    if export.name == ENTRY {
+                    if export.name == entry.export {
                         self.entry = Some((export.kind, export.index));
                     } else if export.name == MEMORY && export.kind == ExternalKind::Memory {
                         self.exports_memory = true;
@@ -251,11 +250,11 @@ impl Found {
     }
 
     /// Judges the whole, once every section is known to be well-formed.
-    fn conclude(self, types: &Types) -> Result<Self, Rejection> {
+    fn conclude(self, types: &Types, entry: &Entry<'_>) -> Result<Self, Rejection> {
         let unknown: Vec<&Import> = self
             .imports
             .iter()
-            .filter(|import| !host::is_host_import(&import.module, &import.name))
+            .filter(|import| !is_given(import, entry))
             .collect();
         if !unknown.is_empty() {
             return Err(Rejection::UnknownImport {
@@ -267,18 +266,52 @@ impl Found {
                 total: unknown.len() as u64,
             });
         }
-        let (kind, index) = self.entry.ok_or(Rejection::NoEntry)?;
+        let (kind, index) = self.entry.ok_or_else(|| no_entry(entry))?;
         let found = match kind {
             ExternalKind::Func => function_signature(types.as_ref(), index),
             other => kind_name(other).to_owned(),
         };
-        if found != ENTRY_SIGNATURE {
-            return Err(Rejection::WrongEntry { found });
+        if found != entry.signature() {
+            return Err(wrong_entry(entry, found));
         }
-        if !self.exports_memory && self.imports.iter().any(|it| host::needs_memory(&it.name)) {
+        let sees_memory = |import: &Import| {
+            import.module == host::HOST_MODULE && host::needs_memory(&import.name)
+        };
+        if !self.exports_memory && self.imports.iter().any(sees_memory) {
             return Err(Rejection::NoMemory);
         }
         Ok(self)
+    }
+}
+
+/// Whether somebody stands behind an import, or a constant does.
+fn is_given(import: &Import, entry: &Entry<'_>) -> bool {
+    let Import {
+        module,
+        name,
+        signature,
+    } = import;
+    let is_constant = entry.is_stub(module, name) && signature.ends_with(CONSTANT_SIGNATURE);
+    is_constant || host::is_host_import(module, name)
+}
+
+fn no_entry(entry: &Entry<'_>) -> Rejection {
+    if entry.export == Entry::COMMAND.export {
+        return Rejection::NoEntry;
+    }
+    Rejection::NoSuchEntry {
+        export: entry.export.to_owned(),
+    }
+}
+
+fn wrong_entry(entry: &Entry<'_>, found: String) -> Rejection {
+    if *entry == Entry::COMMAND {
+        return Rejection::WrongEntry { found };
+    }
+    Rejection::OtherEntry {
+        export: entry.export.to_owned(),
+        expected: entry.signature().to_owned(),
+        found,
     }
 }
 

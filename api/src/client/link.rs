@@ -1,4 +1,4 @@
-//! The node's side of the node link: hello, orders, reports, and a module's bytes.
+//! The node's side of the node link: hello, orders, reports, and bytes of modules and files.
 //!
 //! Each call is one request and holds no opinion about what to do when it
 //! fails; the node decides that.
@@ -54,10 +54,22 @@ impl Client {
     ///
     /// # Errors
     /// When the scheduler has no module of that digest, or no answer could be had.
-    pub async fn module_bytes(&self, digest: &Digest) -> Result<ModuleBytes, Error> {
-        let path = format!("/v1/link/modules/{digest}");
-        let response = self.open(&path, &[], None).await?;
-        Ok(ModuleBytes {
+    pub async fn module_bytes(&self, digest: &Digest) -> Result<BlobBytes, Error> {
+        self.blob(&format!("/v1/link/modules/{digest}")).await
+    }
+
+    /// Opens the bytes of a file beside a module, or of a script. Whoever reads them
+    /// checks their digest.
+    ///
+    /// # Errors
+    /// When the scheduler has no file of that digest, or no answer could be had.
+    pub async fn file_bytes(&self, digest: &Digest) -> Result<BlobBytes, Error> {
+        self.blob(&format!("/v1/link/files/{digest}")).await
+    }
+
+    async fn blob(&self, path: &str) -> Result<BlobBytes, Error> {
+        let response = self.open(path, &[], None).await?;
+        Ok(BlobBytes {
             client: self.clone(),
             response,
         })
@@ -115,14 +127,14 @@ impl OrdersStream {
     }
 }
 
-/// A module's bytes as they come.
+/// The bytes of a module or a file as they come.
 #[derive(Debug)]
-pub struct ModuleBytes {
+pub struct BlobBytes {
     client: Client,
     response: Response,
 }
 
-impl ModuleBytes {
+impl BlobBytes {
     /// The next bytes; `None` after the last.
     ///
     /// # Errors

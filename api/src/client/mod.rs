@@ -25,7 +25,7 @@ use crate::problem::Problem;
 
 pub use error::Error;
 pub use follow::{Events, Follow, LogBytes, LogChoice, Logs, Results};
-pub use link::{ModuleBytes, OrdersStream};
+pub use link::{BlobBytes, OrdersStream};
 pub use patience::{Patience, SILENCE_MAX};
 
 /// Longest wait for a connection.

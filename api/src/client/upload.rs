@@ -1,5 +1,5 @@
-//! Pushing a module: its digest first, then its bytes as they are read, so
-//! that a module of any size takes little memory.
+//! Pushing a module, or putting a file: its digest first, then its bytes as they are
+//! read, so that one of any size takes little memory.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use reqwest::Method;
 use reqwest::header::CONTENT_LENGTH;
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 use tokio_util::io::ReaderStream;
 
 use super::{Client, Error};
 use crate::id::{Digest, Namespace};
+use crate::kit::FileView;
 use crate::view::ModuleView;
 
 /// Longest upload; a connection that is dead is noticed long before.
@@ -37,14 +39,50 @@ impl Client {
         {
             return Ok(module);
         }
+        let digest = digest.to_string();
+        let query = [("namespace", namespace.as_str()), ("digest", &digest)];
+        self.upload("/v1/modules", &query, path, size).await
+    }
+
+    /// Puts the file at `path`, a script or a file of a kit; one that is there already
+    /// is not sent again.
+    ///
+    /// # Errors
+    /// When the file cannot be read, it is refused, or no answer could be had.
+    pub async fn put_file(&self, path: &Path) -> Result<FileView, Error> {
+        let (digest, size) = digest_of(path.to_owned()).await?;
+        if size > ASK_FIRST_BYTES
+            && let Ok(file) = self.file(&digest).await
+        {
+            return Ok(file);
+        }
+        let digest = digest.to_string();
+        let query = [("digest", digest.as_str())];
+        self.upload("/v1/files", &query, path, size).await
+    }
+
+    /// What is known about a file.
+    ///
+    /// # Errors
+    /// When there is none of that digest, or no answer could be had.
+    pub async fn file(&self, digest: &Digest) -> Result<FileView, Error> {
+        let path = format!("/v1/files/{digest}");
+        self.fetch(self.request(Method::GET, &path, &[])).await
+    }
+
+    async fn upload<T: DeserializeOwned>(
+        &self,
+        to: &str,
+        query: &[(&str, &str)],
+        path: &Path,
+        size: u64,
+    ) -> Result<T, Error> {
         let file = tokio::fs::File::open(path)
             .await
             .map_err(|source| unreadable(path, source))?;
         let pieces = ReaderStream::with_capacity(file, PIECE_BYTES);
-        let digest = digest.to_string();
-        let query = [("namespace", namespace.as_str()), ("digest", &digest)];
         let request = self
-            .request(Method::PUT, "/v1/modules", &query)
+            .request(Method::PUT, to, query)
             .header(CONTENT_LENGTH, size)
             .timeout(UPLOAD_TIMEOUT)
             .body(reqwest::Body::wrap_stream(pieces));

@@ -1,15 +1,20 @@
 //! The verbs that ask once and are answered once.
 
+use std::time::Duration;
+
 use reqwest::{Method, Response};
 
 use super::{Client, Error, Patience};
 use crate::explain::Explanation;
 use crate::id::{Digest, JobId, Namespace};
 use crate::job::{JobBatch, JobSpec};
+use crate::kit::{Kit, KitList, KitSpec};
 use crate::view::{BatchSubmitted, JobList, JobView, ModuleList, ModuleView, Submitted, TasksView};
 
 /// A submit whose answer was lost is repeated this often, under the same key.
 const SUBMIT_TRIES_MAX: u32 = 8;
+/// Longest wait until a kit is added: the scan of the largest module on a busy machine.
+const ADD_KIT_TIMEOUT: Duration = Duration::from_secs(300);
 
 impl Client {
     /// Whether somebody answers there who calls itself healthy.
@@ -167,6 +172,32 @@ impl Client {
         let query = [("namespace", namespace.as_str())];
         let path = format!("/v1/modules/{digest}");
         self.fetch(self.request(Method::GET, &path, &query)).await
+    }
+
+    /// Adds a kit whose module and files were put before.
+    ///
+    /// # Errors
+    /// When the kit is refused, or no answer could be had.
+    pub async fn add_kit(
+        &self,
+        namespace: &Namespace,
+        name: &str,
+        kit: &KitSpec,
+    ) -> Result<Kit, Error> {
+        let query = [("namespace", namespace.as_str())];
+        let request = self.request(Method::PUT, &format!("/v1/kits/{name}"), &query);
+        // The scheduler reads the whole module before it answers.
+        self.fetch(request.json(kit).timeout(ADD_KIT_TIMEOUT)).await
+    }
+
+    /// Every kit of a namespace.
+    ///
+    /// # Errors
+    /// When no answer could be had.
+    pub async fn kits(&self, namespace: &Namespace) -> Result<KitList, Error> {
+        let query = [("namespace", namespace.as_str())];
+        self.fetch(self.request(Method::GET, "/v1/kits", &query))
+            .await
     }
 
     /// Opens a stream of the API.
