@@ -4,6 +4,7 @@
 
 use std::fs::File;
 
+use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
 use stint_scan::Profile;
 use wasmtime::{InstancePre, Linker};
@@ -16,6 +17,7 @@ use crate::limiter::Limiter;
 use crate::outcome::{NotEntered, classify};
 use crate::plan::Guest;
 use crate::run::Attempt;
+use crate::stubs;
 use crate::wasi::{self, Host};
 
 /// A berth cannot be made.
@@ -49,7 +51,10 @@ impl std::fmt::Debug for Berth<'_> {
 }
 
 /// A module that is mapped and linked, for as many attempts as are to come.
-pub struct Loaded(pub(crate) InstancePre<Host>);
+pub struct Loaded {
+    pub(crate) linked: InstancePre<Host>,
+    pub(crate) entry: Entry,
+}
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -85,7 +90,7 @@ impl<'a> Berth<'a> {
         self.account = Account::open();
     }
 
-    /// Maps and links the module in `artifact`, which was compiled for `profile`;
+    /// Maps and links the command in `artifact`, which was compiled for `profile`;
     /// compared with `sha256` unless the same open file was before.
     ///
     /// # Errors
@@ -96,6 +101,20 @@ impl<'a> Berth<'a> {
         profile: Profile,
         sha256: Option<&[u8; 32]>,
     ) -> Result<Loaded, Outcome> {
+        self.load_for(artifact, profile, sha256, &Entry::default())
+    }
+
+    /// The same of a module that is entered as `entry` says.
+    ///
+    /// # Errors
+    /// The outcome of every attempt at it.
+    pub fn load_for(
+        &self,
+        artifact: File,
+        profile: Profile,
+        sha256: Option<&[u8; 32]>,
+        entry: &Entry,
+    ) -> Result<Loaded, Outcome> {
         let own = self.interrupt.profile();
         if profile != own {
             return Err(start_failed(format!(
@@ -104,8 +123,17 @@ impl<'a> Berth<'a> {
         }
         let module = artifact::load(self.interrupt.engine(), artifact, sha256)
             .map_err(|error| start_failed(error.to_string()))?;
-        match self.linker.instantiate_pre(&module) {
-            Ok(linked) => Ok(Loaded(linked)),
+        let linked = if entry.stubs.is_empty() {
+            self.linker.instantiate_pre(&module)
+        } else {
+            stubs::linker(&self.linker, &module, entry)
+                .and_then(|linker| linker.instantiate_pre(&module))
+        };
+        match linked {
+            Ok(linked) => Ok(Loaded {
+                linked,
+                entry: entry.clone(),
+            }),
             // No limit was asked for yet, so it is not one that refuses.
             Err(error) => Err(classify(Err(error.context(NotEntered)), &Limiter::new(0))),
         }

@@ -6,11 +6,13 @@ use std::hash::{Hash, Hasher};
 use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
+use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
-use stint_scan::{ModuleFacts, Profile, Rejection, scan};
+use stint_scan::{ModuleFacts, Profile, Rejection};
 use wasmtime::{Engine, Extern, FuncType, Store, ValType};
 
 use crate::engine::{self, EngineError};
+use crate::stubs;
 use crate::wasi::{self, Host};
 
 /// Longest message of the compiler that is passed on.
@@ -71,14 +73,22 @@ impl From<CompileError> for Outcome {
     }
 }
 
-/// Compiles a module for this machine and the profile that the module needs.
+/// Compiles a command for this machine and the profile that it needs.
 ///
 /// # Errors
 /// Why it cannot be; the outcome of every attempt at it.
 pub fn compile(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let facts = scan(wasm)?;
+    compile_for(wasm, &Entry::default())
+}
+
+/// The same of a module that is entered as `entry` says.
+///
+/// # Errors
+/// Why it cannot be; the outcome of every attempt at it.
+pub fn compile_for(wasm: &[u8], entry: &Entry) -> Result<Vec<u8>, CompileError> {
+    let facts = stubs::scan(wasm, entry)?;
     let engine = engine::compiling(facts.profile)?;
-    check_imports(&engine, &facts)?;
+    check_imports(&engine, &facts, entry)?;
     engine.precompile_module(wasm).map_err(|error| {
         let message = format!("{error:#}");
         CompileError::Failed {
@@ -88,13 +98,16 @@ pub fn compile(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
 }
 
 /// Compares the signatures of all imports with the host's, before time is spent on code.
-fn check_imports(engine: &Engine, facts: &ModuleFacts) -> Result<(), CompileError> {
+fn check_imports(engine: &Engine, facts: &ModuleFacts, entry: &Entry) -> Result<(), CompileError> {
     let failed = |error: wasmtime::Error| CompileError::Engine {
         message: format!("{error:#}"),
     };
     let linker = wasi::linker(engine).map_err(failed)?;
     let mut store = Store::new(engine, Host::for_types());
     for import in &facts.imports {
+        if stubs::is_stub(entry, &import.module, &import.name) {
+            continue;
+        }
         let expected = match linker.get(&mut store, &import.module, &import.name) {
             Ok(Extern::Func(function)) => signature(&function.ty(&store)),
             // The scan's list of host functions and the linker's are the same; a test holds that.

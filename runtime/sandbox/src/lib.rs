@@ -31,10 +31,11 @@ mod logs;
 mod outcome;
 mod plan;
 mod run;
+mod stubs;
 mod wasi;
 
 pub use berth::{Berth, BerthError, Loaded};
-pub use compile::{CompileError, artifact_key, compile};
+pub use compile::{CompileError, artifact_key, compile, compile_for};
 pub use engine::EngineError;
 pub use files::{Files, OpenError, fds_of};
 pub use interrupt::Interrupt;
@@ -42,3 +43,4 @@ pub use log_file::{Cut, LogFile};
 pub use plan::{Access, Dir, Guest, Plan, Seen};
 pub use run::{Attempt, Ran};
 pub use stint_scan::Profile;
+pub use stubs::scan;

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use stint_api::kit::Entry;
 use stint_scan::Profile;
 
 /// One attempt, ready to run: its files exist, its module is compiled.
@@ -17,6 +18,9 @@ pub struct Plan {
     pub artifact_sha256: [u8; 32],
     /// The engine profile that it was compiled for.
     pub profile: Profile,
+    /// How it is entered.
+    #[serde(default)]
+    pub entry: Entry,
     /// All arguments, the program's name first.
     pub args: Vec<String>,
     /// All environment variables, ours too.
@@ -25,11 +29,11 @@ pub struct Plan {
     pub memory_limit_bytes: u64,
     /// Directories that the guest sees.
     pub dirs: Vec<Dir>,
-    /// Where its standard output is appended.
+    /// Where its standard output goes.
     pub stdout: PathBuf,
-    /// Where its standard error is appended.
+    /// Where its standard error goes.
     pub stderr: PathBuf,
-    /// The most that is kept of either stream; the rest is counted and dropped.
+    /// The most that is kept of either stream; of the middle of a longer one only the length is.
     pub log_bytes_max: u64,
 }
 
@@ -41,6 +45,7 @@ impl Plan {
             access: dir.access,
         });
         Guest {
+            entry: self.entry.clone(),
             args: self.args.clone(),
             env: self.env.clone(),
             memory_limit_bytes: self.memory_limit_bytes,
@@ -55,6 +60,8 @@ impl Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Guest {
+    /// How its module is entered.
+    pub entry: Entry,
     /// All arguments, the program's name first.
     pub args: Vec<String>,
     /// All environment variables, ours too.
@@ -63,7 +70,7 @@ pub struct Guest {
     pub memory_limit_bytes: u64,
     /// The directories that it sees, in the order in which they are given open.
     pub dirs: Vec<Seen>,
-    /// The most that is kept of either stream; the rest is counted and dropped.
+    /// The most that is kept of either stream; of the middle of a longer one only the length is.
     pub log_bytes_max: u64,
 }
 

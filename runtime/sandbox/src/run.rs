@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
+use stint_api::kit::Returns;
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
 use wasmtime::Store;
@@ -12,10 +13,8 @@ use crate::io::{Meter, Moved};
 use crate::limiter::Limiter;
 use crate::logs::Log;
 use crate::outcome::{NotEntered, classify};
-use crate::wasi::Host;
+use crate::wasi::{Exit, Host};
 
-/// What the guest is entered by; the scan has seen that it is there and of the right type.
-const ENTRY: &str = "_start";
 /// Epochs until a guest is interrupted: the next one, since only an [`Interrupt`](crate::Interrupt) moves it.
 const EPOCHS: u64 = 1;
 /// Least that one host call may take in from a guest, however small its memory is said to be.
@@ -113,12 +112,25 @@ impl Attempt<'_> {
 /// Instantiates and calls. On a stack of its own, as asynchronous calls are, yet always on this thread.
 async fn call(store: &mut Store<Host>, loaded: &Loaded) -> wasmtime::Result<()> {
     let instance = loaded
-        .0
+        .linked
         .instantiate_async(&mut *store)
         .await
         .map_err(|error| error.context(NotEntered))?;
-    let entry = instance.get_typed_func::<(), ()>(&mut *store, ENTRY)?;
-    entry.call_async(store, ()).await
+    // The scan has seen that it is there and of the right type.
+    let export = &loaded.entry.export;
+    match loaded.entry.returns {
+        Returns::Nothing => {
+            let entry = instance.get_typed_func::<(), ()>(&mut *store, export)?;
+            entry.call_async(store, ()).await
+        }
+        Returns::Code => {
+            let entry = instance.get_typed_func::<(), u32>(&mut *store, export)?;
+            match entry.call_async(store, ()).await? {
+                0 => Ok(()),
+                code => Err(Exit(code).into()),
+            }
+        }
+    }
 }
 
 fn finish(ended: wasmtime::Result<()>, limiter: &Limiter, moved: Moved, logs: &[Log; 2]) -> Ran {

@@ -49,6 +49,7 @@ fn attempt(guest: &str, dir: &std::path::Path) -> Outcome {
         artifact,
         artifact_sha256: Sha256::digest(&compiled).into(),
         profile: Profile::Plain,
+        entry: stint_api::kit::Entry::default(),
         args: vec![guest.to_owned()],
         env: Vec::new(),
         memory_limit_bytes: 64 << 20,

@@ -14,7 +14,7 @@ use rustix::process::Resource;
 use sha2::{Digest as _, Sha256};
 use stint_api::id::Digest;
 use stint_api::outcome::Outcome;
-use stint_sandbox::compile;
+use stint_sandbox::compile_for;
 
 use crate::child::{self, ChildError};
 use crate::hearing::Ear;
@@ -58,7 +58,7 @@ fn confine(task: &Compilation) -> Result<(), ChildError> {
 /// The artifact's sha-256, once it is in its place.
 fn make(task: &Compilation) -> Result<Digest, Outcome> {
     let wasm = read(&task.wasm).map_err(failed("read", &task.wasm))?;
-    let artifact = compile(&wasm)?;
+    let artifact = compile_for(&wasm, &task.entry)?;
     // Before any of it is written: hashed later it could be another's bytes.
     let sha256 = Digest(Sha256::digest(&artifact).into());
     write_whole(&task.artifact, &artifact).map_err(failed("write", &task.artifact))?;
@@ -106,6 +106,7 @@ mod tests {
     fn task(dir: &Path, wasm: &[u8]) -> Compilation {
         let task = Compilation {
             wasm: dir.join("module"),
+            entry: stint_api::kit::Entry::default(),
             artifact: dir.join("artifact"),
             cpu_seconds: 1,
             output_bytes: 1,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use stint_api::id::Digest;
+use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
 
 use crate::frame::{Channel, PLAN_FRAME_BYTES_MAX, WORKER_FRAME_BYTES_MAX};
@@ -23,6 +24,8 @@ pub(crate) const SPEECH: Speech = Speech {
 pub(crate) struct Compilation {
     /// The module's bytes.
     pub(crate) wasm: PathBuf,
+    /// How it is entered.
+    pub(crate) entry: Entry,
     /// Where the artifact goes.
     pub(crate) artifact: PathBuf,
     /// Most CPU time, in seconds.

@@ -21,6 +21,7 @@ use crate::COMPILER_VERB;
 use crate::compiler::protocol::{Compilation, FromCompiler, SPEECH};
 
 const MEBI: u64 = 1 << 20;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// A compiler is one thread.
 const CPU_MILLICORES: u32 = 1_000;
 /// Wall time for each second of CPU time: compilers share the machine with full slots.
@@ -33,7 +34,7 @@ const LAST_READS_MAX: usize = 64;
 /// What compiling a module may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
-    /// CPU seconds: 10, and 3 for each MiB of module.
+    /// CPU seconds: 10, and 3 for each MiB of module, unless the order says otherwise.
     cpu_seconds: u64,
     /// Memory: 1 GiB, and 32 MiB for each MiB of module.
     memory: Bytes,
@@ -44,13 +45,32 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
+    /// What the order names, else what the module's size gives.
+    fn of_order(order: &CompileOrder) -> Self {
+        match order.budget {
+            None => Self::of(order.module_bytes),
+            Some(budget) => Self::new(
+                budget.cpu.as_nanos().div_ceil(NANOS_PER_SECOND),
+                budget.memory,
+                budget.output,
+            ),
+        }
+    }
+
     fn of(module: Bytes) -> Self {
         let mebis = module.0.div_ceil(MEBI);
-        let cpu_seconds = mebis.saturating_mul(3).saturating_add(10);
+        Self::new(
+            mebis.saturating_mul(3).saturating_add(10),
+            Bytes(mebis.saturating_mul(32 * MEBI).saturating_add(1024 * MEBI)),
+            Bytes(module.0.saturating_mul(8).saturating_add(64 * MEBI)),
+        )
+    }
+
+    fn new(cpu_seconds: u64, memory: Bytes, output: Bytes) -> Self {
         Self {
             cpu_seconds,
-            memory: Bytes(mebis.saturating_mul(32 * MEBI).saturating_add(1024 * MEBI)),
-            output: Bytes(module.0.saturating_mul(8).saturating_add(64 * MEBI)),
+            memory,
+            output,
             wall: Span::from_secs(cpu_seconds.saturating_mul(WALL_FACTOR)) + WALL_EXTRA,
         }
     }
@@ -82,7 +102,7 @@ impl Compile {
         now: BootTime,
     ) -> Result<Self, Outcome> {
         let step = |step: String| Outcome::StartFailed { step };
-        let budget = Budget::of(order.module_bytes);
+        let budget = Budget::of_order(&order);
         let limits = Limits {
             cpu_millicores: CPU_MILLICORES,
             memory_bytes: budget.memory.0,
@@ -93,6 +113,7 @@ impl Compile {
             .map_err(|error| step(format!("cgroup: {}", chain(&error))))?;
         let compilation = Compilation {
             wasm: order.wasm.clone(),
+            entry: order.entry.clone(),
             artifact: order.artifact.clone(),
             cpu_seconds: budget.cpu_seconds,
             output_bytes: budget.output.0,
@@ -261,5 +282,22 @@ mod tests {
         assert_eq!(large.cpu_seconds, 310);
         assert_eq!(large.memory, Bytes::mebi(1024 + 3200));
         assert_eq!(large.output, Bytes::mebi(64 + 800));
+    }
+    #[test]
+    fn a_budget_that_an_administrator_set_is_the_budget() {
+        let order = CompileOrder {
+            module: Digest([1; 32]),
+            wasm: "/nothing".into(),
+            artifact: "/nothing".into(),
+            module_bytes: Bytes(100),
+            entry: stint_api::kit::Entry::default(),
+            budget: Some(stint_api::kit::CompileBudget {
+                cpu: Span::from_millis(1_500),
+                memory: Bytes::mebi(1),
+                output: Bytes::mebi(2),
+            }),
+        };
+        let budget = Budget::of_order(&order);
+        assert_eq!(budget, Budget::new(2, Bytes::mebi(1), Bytes::mebi(2)));
     }
 }

@@ -23,6 +23,7 @@ fn order(attempt: &str) -> StartOrder {
             artifact: "/nothing".into(),
             artifact_sha256: [0; 32],
             profile: stint_scan::Profile::Plain,
+            entry: stint_api::kit::Entry::default(),
             args: Vec::new(),
             env: Vec::new(),
             memory_limit_bytes: 0,

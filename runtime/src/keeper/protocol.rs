@@ -21,6 +21,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use stint_api::id::{AttemptId, Digest};
+use stint_api::kit::{CompileBudget, Entry};
 use stint_api::link::Grant;
 use stint_api::outcome::{Outcome, Usage};
 use stint_api::quantity::{Bytes, Resources};
@@ -109,6 +110,12 @@ pub struct CompileOrder {
     pub artifact: PathBuf,
     /// Size of the module, which sets the budget.
     pub module_bytes: Bytes,
+    /// How it is entered.
+    #[serde(default)]
+    pub entry: Entry,
+    /// The budget, where whoever administrates the cluster has set one.
+    #[serde(default)]
+    pub budget: Option<CompileBudget>,
 }
 
 /// What a keeper tells its node.

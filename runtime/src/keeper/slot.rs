@@ -330,6 +330,7 @@ pub(crate) mod tests {
             tasks: vec![TaskRange::one(attempt.task)],
             plan: Plan {
                 module: Digest([7; 32]),
+                kit: None,
                 args: Vec::new(),
                 env: BTreeMap::new(),
                 task_count: 1,

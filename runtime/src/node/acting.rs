@@ -65,9 +65,12 @@ impl Driver {
             let (id, plan) = (grant.id, grant.plan);
             let prepared = async {
                 // Inputs first: they are cheap, and what is refused need not be compiled.
-                let staging = Arc::clone(&tools);
-                blocking(move || staging.staging.stage_all(&plan.inputs)).await??;
-                tools.modules.ready(&plan.module, &id.job).await
+                let (staging, inputs) = (Arc::clone(&tools), plan.inputs.clone());
+                blocking(move || staging.staging.stage_all(&inputs)).await??;
+                if let Some(kit) = &plan.kit {
+                    tools.kits.ready(kit).await?;
+                }
+                tools.modules.ready(&plan, &id.job).await
             };
             let result = prepared.await.map(|_| ());
             if let Err(outcome) = &result {

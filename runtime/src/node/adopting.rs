@@ -139,6 +139,7 @@ fn earlier(spooled: Spooled) -> Kept {
         outcome: spooled.outcome,
         at: spooled.ended_at,
         usage: spooled.usage,
+        stderr_tail: None,
         result: None,
         files: Vec::new(),
     };

@@ -23,6 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::happened::Happened;
 use super::harvest::{Left, harvest};
+use super::last_lines::last_lines;
 use super::modules::blocking;
 use super::plan::start_order;
 use super::scratch::Room;
@@ -182,7 +183,15 @@ impl Attempt {
         let artifact = tokio::select! {
             biased;
             why = killed(&mut self.known) => return Err(why),
-            artifact = tools.modules.ready(&module, &self.id.job) => artifact?,
+            artifact = tools.modules.ready(&self.grant.plan, &self.id.job) => artifact?,
+        };
+        let beside = match &self.grant.plan.kit {
+            None => None,
+            Some(kit) => tokio::select! {
+                biased;
+                why = killed(&mut self.known) => return Err(why),
+                beside = tools.kits.ready(kit) => Some(beside?),
+            },
         };
         let (id, grant, slot) = (self.id.clone(), self.grant.clone(), self.slot.clone());
         let tools = Arc::clone(&self.tools);
@@ -193,7 +202,18 @@ impl Attempt {
             let inputs = tools.staging.stage_all(&grant.plan.inputs)?;
             slot.make(&inputs)
                 .map_err(|error| failed(super::explain::explain(&error)))?;
-            Ok(start_order(&id, grant, &artifact, &slot, &inputs))
+            if let Some(beside) = &beside {
+                let put = beside.put(&slot);
+                put.map_err(|error| failed(format!("the script: {error}")))?;
+            }
+            Ok(start_order(
+                &id,
+                grant,
+                &artifact,
+                &slot,
+                &inputs,
+                beside.as_ref(),
+            ))
         });
         let made = made.await?;
         if matches!(made, Err(Outcome::StartFailed { .. })) {
@@ -308,10 +328,13 @@ impl Attempt {
             Ok(left) => (spooled.outcome, left),
             Err(outcome) => (outcome, Left::default()),
         };
+        let (slot, ended) = (self.slot.clone(), outcome.clone());
+        let stderr_tail = blocking(move || last_lines(&slot, &ended)).await;
         AttemptEnd {
             outcome,
             at: spooled.ended_at,
             usage: spooled.usage,
+            stderr_tail: stderr_tail.unwrap_or_default(),
             result: left.result,
             files: left.files,
         }

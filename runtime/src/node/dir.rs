@@ -5,6 +5,8 @@
 //! incarnation              random, made once: an emptied directory is another node
 //! cluster                  the cluster that was served last
 //! modules/<digest>.wasm    fetched modules
+//! files/<digest>           fetched files: of kits, and scripts
+//! kits/<digest>/           files of kits, laid out as guests see them
 //! inputs/<key>/data        staged input files
 //! slots/<attempt>/         in, out, scratch, stdout, stderr of one attempt
 //! keeper.sock, spool, …    the keeper's
@@ -65,7 +67,13 @@ impl Dir {
             Err(errno) => return Err(at(&path)(errno.into())),
         }
         let dir = Self { root, _lock: lock };
-        for sub in [dir.modules(), dir.inputs(), dir.slots()] {
+        for sub in [
+            dir.modules(),
+            dir.files(),
+            dir.kits(),
+            dir.inputs(),
+            dir.slots(),
+        ] {
             make(&sub)?;
         }
         Ok(dir)
@@ -77,6 +85,14 @@ impl Dir {
 
     pub(crate) fn modules(&self) -> PathBuf {
         self.root.join("modules")
+    }
+
+    pub(crate) fn files(&self) -> PathBuf {
+        self.root.join("files")
+    }
+
+    pub(crate) fn kits(&self) -> PathBuf {
+        self.root.join("kits")
     }
 
     pub(crate) fn inputs(&self) -> PathBuf {

@@ -25,6 +25,8 @@ mod fetch;
 mod happened;
 mod harvest;
 mod keeping;
+mod kits;
+mod last_lines;
 mod link;
 mod modules;
 mod plan;
@@ -55,6 +57,7 @@ use dir::Dir;
 use driver::{Driver, Stopped};
 use happened::Teller;
 use keeping::Keeper;
+use kits::Kits;
 use link::{Identity, Link};
 use modules::Modules;
 use publish::Publisher;
@@ -184,6 +187,7 @@ impl Node {
                 self.dir.modules(),
                 self.artifacts,
             ),
+            kits: Kits::new(self.client.clone(), &self.dir),
             staging: Staging::new(self.dir.inputs(), self.config.allow_inputs.clone()),
             publisher: Publisher::new(self.config.allow_outputs.clone()),
             dir: self.dir,

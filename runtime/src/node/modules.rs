@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use stint_api::client::Client;
 use stint_api::id::{Digest, JobId, Namespace};
-use stint_api::link::Report;
+use stint_api::kit;
+use stint_api::link::{Plan, Report};
 use stint_api::outcome::{Blame, Outcome};
 use stint_api::quantity::Bytes;
 use stint_sandbox::Profile;
@@ -18,7 +19,7 @@ use tokio::task::spawn_blocking;
 
 use super::artifacts::{Artifact, Artifacts};
 use super::explain::explain;
-use super::fetch::fetch;
+use super::fetch::{Blob, fetch};
 use super::happened::{Happened, Teller};
 use super::keeping::Keeper;
 use super::refused::Refused;
@@ -74,11 +75,12 @@ impl Modules {
         }
     }
 
-    /// The compiled form of `module`, which `job` waits for.
+    /// The compiled form of the module of `plan`, which `job` waits for.
     ///
     /// # Errors
     /// The outcome of every attempt at it, or a failure of this node.
-    pub(crate) async fn ready(&self, module: &Digest, job: &JobId) -> Result<Artifact, Outcome> {
+    pub(crate) async fn ready(&self, plan: &Plan, job: &JobId) -> Result<Artifact, Outcome> {
+        let module = &plan.module;
         let entry = self.entry(module);
         let mut known = match entry.try_lock() {
             Ok(known) => known,
@@ -90,12 +92,15 @@ impl Modules {
         if let Some(artifact) = known.as_ref() {
             return Ok(artifact.clone());
         }
+        // A kit's module has an entry and a budget of its own: what is too much of a job's
+        // own module may be right for a kit.
+        let is_own = plan.kit.is_none();
         // Looked at only now: whoever made this one wait may have found out.
         let refused = lock(&self.refused).why(module, Instant::now());
-        if let Some(outcome) = refused {
+        if let Some(outcome) = refused.filter(|_| is_own) {
             return Err(outcome);
         }
-        let made = self.make(module, job).await;
+        let made = self.make(plan, job).await;
         match &made {
             Ok(artifact) => {
                 *known = Some(artifact.clone());
@@ -103,7 +108,7 @@ impl Modules {
                 let compiled = Happened::Say(Report::Compiled { module });
                 self.teller.tell(compiled).await;
             }
-            Err(outcome) if outcome.blame() == Blame::JobForGood => {
+            Err(outcome) if is_own && outcome.blame() == Blame::JobForGood => {
                 lock(&self.refused).remember(*module, outcome.clone(), Instant::now());
             }
             Err(_) => {}
@@ -139,19 +144,30 @@ impl Modules {
         Arc::clone(known.entry(*module).or_default())
     }
 
-    async fn make(&self, module: &Digest, job: &JobId) -> Result<Artifact, Outcome> {
+    async fn make(&self, plan: &Plan, job: &JobId) -> Result<Artifact, Outcome> {
+        let module = &plan.module;
         let (artifacts, wanted) = (self.artifacts.clone(), *module);
         if let Some(found) = blocking(move || artifacts.find(&wanted)).await? {
             return Ok(found);
         }
         self.say(job, format!("fetching {module}")).await;
-        let wasm = fetch(&self.client, &self.dir, module)
+        let wasm = fetch(&self.client, Blob::Module, &self.dir, module)
             .await
             .map_err(|error| step(format!("fetch {module}: {}", explain(&error))))?;
         let (path, wanted) = (wasm.clone(), *module);
-        let (profile, module_bytes) = blocking(move || scan(&path, &wanted)).await??;
-        let _turn = self.turn(job).await;
-        self.say(job, format!("compiling {module}")).await;
+        let entry = match &plan.kit {
+            Some(kit) => kit.entry.clone(),
+            None => kit::Entry::default(),
+        };
+        let enter = entry.clone();
+        let (profile, module_bytes) = blocking(move || scan(&path, &wanted, &enter)).await??;
+        let _turn = match plan.kit {
+            None => self.turn(job).await,
+            // An administrator's; it keeps nobody's own modules waiting.
+            Some(_) => None,
+        };
+        self.say(job, format!("compiling {module} ({module_bytes:#})"))
+            .await;
         let (artifacts, wanted) = (self.artifacts.clone(), *module);
         let place = blocking(move || artifacts.place(&wanted, profile))
             .await?
@@ -161,6 +177,8 @@ impl Modules {
             wasm,
             artifact: place.clone(),
             module_bytes,
+            entry,
+            budget: plan.kit.as_ref().and_then(|kit| kit.compile),
         };
         let compiled = self.compile(order).await;
         let artifacts = self.artifacts.clone();
@@ -221,11 +239,12 @@ fn step(step: String) -> Outcome {
 }
 
 /// Reads the structure of a fetched module: its engine profile and its size.
-fn scan(path: &Path, module: &Digest) -> Result<(Profile, Bytes), Outcome> {
+fn scan(path: &Path, module: &Digest, entry: &kit::Entry) -> Result<(Profile, Bytes), Outcome> {
     let bytes = fs::read(path).map_err(|error| step(format!("read {module}: {error}")))?;
-    let facts = stint_scan::scan(&bytes).map_err(|rejection| Outcome::ModuleRejected {
-        what: rejection.to_string(),
-    })?;
+    let facts =
+        stint_sandbox::scan(&bytes, entry).map_err(|rejection| Outcome::ModuleRejected {
+            what: rejection.to_string(),
+        })?;
     if facts.digest != module.0 {
         drop(fs::remove_file(path));
         return Err(step(format!("{module} was damaged on this node's disk")));

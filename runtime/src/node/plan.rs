@@ -2,10 +2,12 @@
 //! exist, the module is compiled, nothing is left to fail.
 
 use stint_api::id::AttemptId;
+use stint_api::kit::Entry;
 use stint_api::link::{Grant, LOG_STREAM_BYTES_MAX};
 use stint_sandbox::{Access, Dir, Plan};
 
 use super::artifacts::Artifact;
+use super::kits::Beside;
 use super::slot::Slot;
 use super::staging::Staged;
 use crate::keeper::protocol::StartOrder;
@@ -21,17 +23,24 @@ pub(crate) fn start_order(
     artifact: &Artifact,
     slot: &Slot,
     inputs: &[Staged],
+    beside: Option<&Beside>,
 ) -> StartOrder {
-    let mut args = vec![PROGRAM.to_owned()];
-    args.extend(grant.plan.args.iter().cloned());
+    let mut args = grant.plan.args.clone();
+    let mut entry = Entry::default();
+    match &grant.plan.kit {
+        // A kit's arguments have a program's name already.
+        Some(kit) => entry = kit.entry.clone(),
+        None => args.insert(0, PROGRAM.to_owned()),
+    }
     let plan = Plan {
         artifact: artifact.path.clone(),
         artifact_sha256: artifact.sha256.0,
         profile: artifact.profile,
+        entry,
         args,
         env: environment(attempt, &grant),
         memory_limit_bytes: grant.plan.limits.memory.0,
-        dirs: dirs(slot, inputs),
+        dirs: dirs(slot, inputs, beside),
         stdout: slot.stdout(),
         stderr: slot.stderr(),
         log_bytes_max: LOG_STREAM_BYTES_MAX,
@@ -64,7 +73,7 @@ fn environment(attempt: &AttemptId, grant: &Grant) -> Vec<(String, String)> {
         .collect()
 }
 
-fn dirs(slot: &Slot, inputs: &[Staged]) -> Vec<Dir> {
+fn dirs(slot: &Slot, inputs: &[Staged], beside: Option<&Beside>) -> Vec<Dir> {
     let dir = |host, guest: &str, access| Dir {
         host,
         guest: guest.to_owned(),
@@ -79,6 +88,11 @@ fn dirs(slot: &Slot, inputs: &[Staged]) -> Vec<Dir> {
         if let Staged::Directory { name, path } = input {
             dirs.push(dir(path.clone(), &format!("/in/{name}"), Access::Read));
         }
+    }
+    if let Some(beside) = beside {
+        dirs.push(dir(slot.scripts(), &beside.scripts, Access::Read));
+        let kit = beside.dirs.iter();
+        dirs.extend(kit.map(|kit| dir(kit.host.clone(), &kit.guest, Access::Read)));
     }
     dirs
 }
@@ -106,7 +120,7 @@ mod tests {
             profile: Profile::Plain,
         };
         let slot = Slot::at(PathBuf::from("/slots/x"));
-        start_order(&attempt, grant, &artifact, &slot, inputs)
+        start_order(&attempt, grant, &artifact, &slot, inputs, None)
     }
 
     #[test]

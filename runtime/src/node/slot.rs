@@ -4,6 +4,7 @@
 //! slots/<attempt>/in/         inputs: files linked in, directories' mount points
 //!                 out/        what the guest leaves; moved away when it is published
 //!                 scratch/    what it needs meanwhile
+//!                 script/, kit    of a kit: the script, and a link to what it reads
 //!                 stdout, stderr
 //!                 left.json   what it left in /out, once that is known
 //! ```
@@ -70,6 +71,14 @@ impl Slot {
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn scripts(&self) -> PathBuf {
+        self.root.join("script")
     }
 
     pub(crate) fn inputs(&self) -> PathBuf {

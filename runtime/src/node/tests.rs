@@ -15,6 +15,7 @@ pub(crate) fn grant(attempt: &AttemptId) -> Grant {
         tasks: vec![TaskRange::one(attempt.task)],
         plan: Plan {
             module: Digest([7; 32]),
+            kit: None,
             args: Vec::new(),
             env: BTreeMap::new(),
             task_count: attempt.task + 1,

@@ -7,6 +7,7 @@ use stint_api::time::Time;
 use super::dir::Dir;
 use super::happened::Teller;
 use super::keeping::Keeper;
+use super::kits::Kits;
 use super::modules::Modules;
 use super::publish::Publisher;
 use super::staging::Staging;
@@ -24,6 +25,8 @@ pub(crate) struct Tools {
     pub(crate) keeper: Keeper,
     /// From a digest to a compiled module.
     pub(crate) modules: Modules,
+    /// From a kit's digests to its files.
+    pub(crate) kits: Kits,
     /// From a URL to an input.
     pub(crate) staging: Staging,
     /// From `/out` to a URL.

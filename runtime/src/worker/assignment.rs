@@ -43,7 +43,12 @@ fn start<'a>(
     let mut fds = fds.into_iter();
     if let Module::Given { profile, sha256 } = assignment.module {
         let artifact = fds.next().ok_or_else(missing)?;
-        *loaded = Some(berth.load(File::from(artifact), profile, sha256.as_ref())?);
+        *loaded = Some(berth.load_for(
+            File::from(artifact),
+            profile,
+            sha256.as_ref(),
+            &assignment.guest.entry,
+        )?);
     }
     let loaded = loaded.as_ref().ok_or_else(missing)?;
     let files = Files::from_fds(fds, assignment.guest.dirs.len()).ok_or_else(missing)?;

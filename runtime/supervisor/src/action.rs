@@ -57,6 +57,8 @@ pub struct AttemptEnd {
     pub at: Time,
     /// What it used.
     pub usage: Usage,
+    /// The last lines that it wrote to standard error, when it failed by itself.
+    pub stderr_tail: Option<String>,
     /// What it returned in `/out/result.json`.
     pub result: Option<Box<RawValue>>,
     /// What else it left in `/out`.
@@ -70,6 +72,7 @@ impl AttemptEnd {
             outcome,
             at,
             usage: Usage::default(),
+            stderr_tail: None,
             result: None,
             files: Vec::new(),
         }

@@ -167,6 +167,9 @@ fn join(before: &Ended, ended: &mut Ended) {
         count: before.tasks.count + ended.tasks.count,
     };
     ended.usage.absorb(&before.usage);
+    if before.stderr_tail.is_some() {
+        ended.stderr_tail.clone_from(&before.stderr_tail);
+    }
     ended.results.extend(before.results.clone());
 }
 
@@ -178,7 +181,8 @@ fn bytes_of(report: &Report) -> usize {
         Report::Ended(ended) => {
             let results = ended.results.values();
             let results: usize = results.map(|result| result.get().len() + 16).sum();
-            results + text_bytes(&ended.outcome)
+            let tail = ended.stderr_tail.as_ref().map_or(0, String::len);
+            results + tail + text_bytes(&ended.outcome)
         }
         Report::GaveBack { tasks, .. } => tasks.len() * 32,
         Report::Preparing { step, .. } => step.len(),

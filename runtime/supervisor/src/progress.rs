@@ -319,6 +319,7 @@ pub(crate) fn ended(attempt: &AttemptId, end: AttemptEnd, verdict: Verdict) -> R
         try_number: attempt.try_number,
         outcome: end.outcome,
         usage: end.usage,
+        stderr_tail: end.stderr_tail,
         at: end.at,
         verdict,
         results: results.into_iter().collect::<BTreeMap<_, _>>(),

@@ -22,6 +22,8 @@ fn order(site: &Site, wasm: &[u8]) -> CompileOrder {
         wasm: path,
         artifact: site.dir().join("module.cwasm"),
         module_bytes: Bytes(wasm.len() as u64),
+        entry: stint_api::kit::Entry::default(),
+        budget: None,
     }
 }
 

@@ -112,6 +112,7 @@ impl Site {
                 artifact,
                 artifact_sha256: sha256,
                 profile: Profile::Plain,
+                entry: stint_api::kit::Entry::default(),
                 args: vec!["guest".to_owned()],
                 env: Vec::new(),
                 memory_limit_bytes: limits.memory.0,
@@ -176,6 +177,7 @@ fn grant(attempt: &AttemptId, limits: Resources, timeout: Span) -> Grant {
         tasks: vec![TaskRange::one(attempt.task)],
         plan: Plan {
             module: Digest([7; 32]),
+            kit: None,
             args: Vec::new(),
             env: BTreeMap::new(),
             task_count: 1,

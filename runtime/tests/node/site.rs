@@ -195,6 +195,7 @@ fn grant(attempt: &AttemptId, module: Digest) -> Grant {
         tasks: vec![TaskRange::one(attempt.task)],
         plan: Plan {
             module,
+            kit: None,
             args: Vec::new(),
             env: BTreeMap::new(),
             task_count: 1,

@@ -144,5 +144,6 @@ fn module() -> ModuleView {
         imports: Vec::new(),
         profile: "plain".to_owned(),
         pushed_at: Time::default(),
+        kit: None,
     }
 }

@@ -45,6 +45,7 @@ impl Attempt {
             artifact,
             artifact_sha256: Sha256::digest(&compiled).into(),
             profile: stint_scan::scan(wasm).unwrap().profile,
+            entry: stint_api::kit::Entry::default(),
             args: vec!["guest".to_owned()],
             env: Vec::new(),
             memory_limit_bytes: 64 * MEBI,

@@ -148,6 +148,7 @@ pub(crate) fn grant(number: u32, tasks: &[TaskRange]) -> Grant {
         tasks: tasks.to_vec(),
         plan: Plan {
             module: Digest([0; 32]),
+            kit: None,
             args: Vec::new(),
             env: Default::default(),
             task_count: 9,
