@@ -8,9 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use stint_api::id::Digest;
+use stint_api::kit::{Entry, Returns};
 use stint_scan::{ModuleFacts, Rejection};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::files::{Files, Found, KeepError};
 
 /// Uploads at once: each holds a file and a connection.
 const UPLOADS_MAX: usize = 16;
@@ -32,6 +35,8 @@ pub(crate) enum BlobError {
     },
     #[error("the scan of a module broke off")]
     ScanBroke,
+    #[error(transparent)]
+    Keep(#[from] KeepError),
 }
 
 /// The directory of modules.
@@ -130,6 +135,20 @@ impl Blobs {
         Ok(Some((file, size)))
     }
 
+    /// Makes a file that was put the module of a kit, if it could be entered as `entry` says.
+    pub(crate) async fn adopt(
+        &self,
+        file: Found,
+        digest: Digest,
+        entry: Entry,
+    ) -> Result<ModuleFacts, BlobError> {
+        let turn = self.scans.acquire().await;
+        let _turn = turn.map_err(|_| BlobError::ScanBroke)?;
+        let to = self.path(&digest);
+        let adopted = tokio::task::spawn_blocking(move || adopt(&file, digest, &entry, &to));
+        adopted.await.map_err(|_| BlobError::ScanBroke)?
+    }
+
     fn path(&self, digest: &Digest) -> PathBuf {
         self.directory.join(format!("{}.wasm", digest.hex()))
     }
@@ -149,14 +168,32 @@ impl Upload<'_> {
         written.map_err(io(&self.temporary.0))
     }
 
-    /// Checks digest and structure, and makes the module visible and durable.
-    pub(crate) async fn finish(mut self, expected: Digest) -> Result<ModuleFacts, BlobError> {
-        let found = Digest(self.hash.finalize().into());
+    /// Checks the digest; all of it is on the disk then.
+    async fn settle(&mut self, expected: Digest) -> Result<(), BlobError> {
+        let found = Digest(self.hash.finalize_reset().into());
         if found != expected {
             return Err(BlobError::Digest { expected, found });
         }
         self.file.flush().await.map_err(io(&self.temporary.0))?;
-        self.file.sync_all().await.map_err(io(&self.temporary.0))?;
+        self.file.sync_all().await.map_err(io(&self.temporary.0))
+    }
+
+    /// Checks the digest, and makes the file visible and durable; its size.
+    pub(crate) async fn finish_file(
+        mut self,
+        expected: Digest,
+        files: &Arc<Files>,
+    ) -> Result<u64, BlobError> {
+        self.settle(expected).await?;
+        let (from, files, bytes) = (self.temporary, Arc::clone(files), self.bytes);
+        let kept = tokio::task::spawn_blocking(move || files.keep(&from.0, &expected));
+        kept.await.map_err(|_| BlobError::ScanBroke)??;
+        Ok(bytes)
+    }
+
+    /// Checks digest and structure, and makes the module visible and durable.
+    pub(crate) async fn finish(mut self, expected: Digest) -> Result<ModuleFacts, BlobError> {
+        self.settle(expected).await?;
         let turn = self.blobs.scans.acquire().await;
         let _turn = turn.map_err(|_| BlobError::ScanBroke)?;
         let (from, to) = (self.temporary, self.blobs.path(&expected));
@@ -171,10 +208,47 @@ fn publish(temporary: &Temporary, to: &Path) -> Result<ModuleFacts, BlobError> {
     let bytes = std::fs::read(from).map_err(io(from))?;
     let facts = stint_scan::scan(&bytes).map_err(BlobError::Rejected)?;
     std::fs::rename(from, to).map_err(io(to))?;
-    if let Some(directory) = to.parent() {
-        std::fs::File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(io(directory))?;
-    }
+    sync_directory(to)?;
     Ok(facts)
+}
+
+fn adopt(file: &Found, digest: Digest, entry: &Entry, to: &Path) -> Result<ModuleFacts, BlobError> {
+    let bytes = std::fs::read(&file.path).map_err(io(&file.path))?;
+    let facts = scan(&bytes, entry).map_err(BlobError::Rejected)?;
+    let (expected, found) = (digest, Digest(facts.digest));
+    if found != expected {
+        return Err(BlobError::Digest { expected, found });
+    }
+    let linked = if file.is_ours {
+        std::fs::hard_link(&file.path, to)
+    } else {
+        std::os::unix::fs::symlink(&file.path, to)
+    };
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(io(to)(error)),
+        _ => sync_directory(to).map(|()| facts),
+    }
+}
+
+fn scan(bytes: &[u8], entry: &Entry) -> Result<ModuleFacts, Rejection> {
+    let stubs = entry.stubs.iter().map(|stub| stint_scan::Stub {
+        module: &stub.module,
+        name: &stub.name,
+    });
+    let entry = stint_scan::Entry {
+        export: &entry.export,
+        returns_code: entry.returns == Returns::Code,
+        stubs: stubs.collect(),
+    };
+    stint_scan::scan_for(bytes, &entry)
+}
+
+/// Makes a name in the directory of `path` durable.
+fn sync_directory(path: &Path) -> Result<(), BlobError> {
+    let Some(directory) = path.parent() else {
+        return Ok(());
+    };
+    std::fs::File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(io(directory))
 }

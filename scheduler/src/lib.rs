@@ -6,13 +6,14 @@
 //!  connections ──▶ http ──▶ driver::Handle ──▶ the driver's thread: heart, then store
 //!                   │ ▲                              │
 //!                   │ └── events, orders streams ◀───┘
-//!                   └──▶ blobs (modules), logs: files of their own
+//!                   └──▶ blobs (modules), files, logs: files of their own
 //! ```
 
 mod blobs;
 mod clock;
 mod driver;
 mod events;
+mod files;
 mod http;
 mod listen;
 mod logs;

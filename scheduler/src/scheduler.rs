@@ -16,6 +16,7 @@ use tokio::sync::{oneshot, watch};
 use crate::blobs::Blobs;
 use crate::clock::Clock;
 use crate::driver::{self, DriverError, Handle, Origin, RestoreError};
+use crate::files::Files;
 use crate::http::{self, Api};
 use crate::listen::{Waits, listen};
 use crate::logs::Logs;
@@ -35,6 +36,9 @@ pub struct Config {
     pub lease: Span,
     /// What everybody has to bear who asks for more than a sign of life; nothing when absent.
     pub token: Option<String>,
+    /// A directory of files by their sha-256 in 64 hexadecimal digits, which it gives
+    /// away as if they had been put, and does not change.
+    pub library: Option<PathBuf>,
 }
 
 /// Why a scheduler did not start.
@@ -103,6 +107,7 @@ pub struct Scheduler {
 struct Opened {
     store: SqliteStore,
     blobs: Blobs,
+    files: Files,
     logs: Logs,
     new: ClusterId,
 }
@@ -122,7 +127,8 @@ impl Scheduler {
         }
         let metrics = Arc::new(Metrics::new());
         let (directory, counted) = (config.data_dir, Arc::clone(&metrics));
-        let opened = tokio::task::spawn_blocking(move || open(&directory, counted));
+        let library = config.library;
+        let opened = tokio::task::spawn_blocking(move || open(&directory, library, counted));
         let opened = opened.await.map_err(|_| StartError::Broke)??;
         let driver = driver::start(Origin {
             store: Box::new(opened.store),
@@ -139,6 +145,7 @@ impl Scheduler {
         let api = Api {
             driver: driver.handle.clone(),
             blobs: Arc::new(opened.blobs),
+            files: Arc::new(opened.files),
             logs: Arc::new(opened.logs),
             events: driver.events,
             metrics: Arc::clone(&metrics),
@@ -190,10 +197,19 @@ impl Scheduler {
 }
 
 /// Blocks: locks and opens the data directory before anything in it is touched.
-fn open(data_dir: &Path, metrics: Arc<Metrics>) -> Result<Opened, StartError> {
+fn open(
+    data_dir: &Path,
+    library: Option<PathBuf>,
+    metrics: Arc<Metrics>,
+) -> Result<Opened, StartError> {
     let store = SqliteStore::open(data_dir)?;
     let blobs = Blobs::open(data_dir, stint_scan::limits::MODULE_BYTES_MAX);
     let blobs = blobs.map_err(|cause| StartError::Modules {
+        data_dir: data_dir.to_owned(),
+        cause,
+    })?;
+    let files = Files::open(data_dir, library);
+    let files = files.map_err(|cause| StartError::Modules {
         data_dir: data_dir.to_owned(),
         cause,
     })?;
@@ -211,6 +227,7 @@ fn open(data_dir: &Path, metrics: Arc<Metrics>) -> Result<Opened, StartError> {
     Ok(Opened {
         store,
         blobs,
+        files,
         logs,
         new,
     })

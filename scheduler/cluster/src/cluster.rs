@@ -47,6 +47,8 @@ pub struct Cluster {
     pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) nodes: BTreeMap<NodeId, Node>,
     pub(crate) modules: BTreeMap<(Namespace, Digest), ModuleView>,
+    /// Which module has the name of a kit; derived from `modules`.
+    pub(crate) kits: BTreeMap<(Namespace, String), Digest>,
     /// Jobs by submission, for listing; derived from `jobs`.
     pub(crate) by_time: BTreeSet<(Time, JobId)>,
     /// Which job a key made; derived from `jobs`.
@@ -69,6 +71,7 @@ impl Cluster {
             jobs: BTreeMap::new(),
             nodes: BTreeMap::new(),
             modules: BTreeMap::new(),
+            kits: BTreeMap::new(),
             by_time: BTreeSet::new(),
             by_key: BTreeMap::new(),
             queue: BTreeSet::new(),

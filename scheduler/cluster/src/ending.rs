@@ -57,6 +57,7 @@ impl Cluster {
         job.record.decree = Some(TaskFailure {
             task,
             outcome: why.clone(),
+            stderr_tail: None,
         });
         job.end(state, draft.now);
         draft.decreed.insert(id.clone());

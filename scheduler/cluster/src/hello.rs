@@ -207,7 +207,7 @@ impl Cluster {
             let Some((_, grant)) = job.grant(id.grant) else {
                 continue;
             };
-            grants.push(on_wire(id, &job.record.spec, grant));
+            grants.push(on_wire(id, &job.record, grant));
             let attempts = grant.publishing.iter();
             publish.extend(attempts.map(|(task, try_number)| Order::Publish {
                 attempt: id.attempt(*task, *try_number),

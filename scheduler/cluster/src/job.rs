@@ -14,6 +14,7 @@ mod tasks;
 use serde::{Deserialize, Serialize};
 use stint_api::id::{Digest, JobId};
 use stint_api::job::JobSpec;
+use stint_api::kit::Kit;
 use stint_api::time::Time;
 use stint_api::view::{JobState, TaskFailure};
 
@@ -24,6 +25,9 @@ use tasks::Tasks;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct JobRecord {
     pub(crate) spec: JobSpec,
+    /// The kit that runs the script, as it was when the job came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) kit: Option<Box<Kit>>,
     pub(crate) submitted_at: Time,
     /// Kept as long as the job is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `restore` | `restore.rs` |
 //! | `submit`, `module_pushed` | `submit.rs` |
+//! | `kit_added` | `kit.rs` |
 //! | `submit_batch` | `batch.rs` |
 //! | `cancel` | `cancel.rs` |
 //! | `suspend`, `resume` | `suspend.rs` |
@@ -39,6 +40,7 @@ mod grants;
 mod hello;
 mod job;
 mod key;
+mod kit;
 mod lease;
 mod node;
 mod page;
@@ -64,6 +66,7 @@ pub use duty::UnknownNode;
 pub use effects::{Change, Effects};
 pub use hello::HelloError;
 pub use key::{ParseKeyError, RecordKey};
+pub use kit::KitError;
 pub use page::{History, PageIndex};
 pub use record::RecordError;
 pub use report::StaleGeneration;

@@ -2,8 +2,7 @@
 //! pending and granted, and a slot's share between a node and a grant.
 
 use stint_api::id::{GrantId, JobId, NodeId, TaskIndex};
-use stint_api::job::JobSpec;
-use stint_api::link::{self, Order, Plan};
+use stint_api::link::{self, KitPlan, Order, Plan};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::tasks::runs;
 use stint_api::view::EventKind;
@@ -13,7 +12,7 @@ use crate::chunk::Settled;
 use crate::cluster::Cluster;
 use crate::draft::Draft;
 use crate::grants::{Grant, LOSSES_MAX};
-use crate::job::PendingRun;
+use crate::job::{JobRecord, PendingRun};
 use crate::placement::{Wish, grant_size, pick};
 
 /// The least that a valid job asks of a slot: where this is not free, nothing fits.
@@ -112,7 +111,7 @@ impl Cluster {
         };
         let share = job.record.spec.resources();
         let tasks = bitmap::text(grant.tasks.iter().copied());
-        let order = Order::Run(on_wire(&grant_id, &job.record.spec, &grant));
+        let order = Order::Run(on_wire(&grant_id, &job.record, &grant));
         job.issue(run.chunk, number, grant);
         if let Some(node) = self.nodes.get_mut(&node) {
             node.take(grant_id, share);
@@ -148,14 +147,33 @@ impl Cluster {
 }
 
 /// A grant as the node is told of it.
-pub(crate) fn on_wire(id: &GrantId, spec: &JobSpec, grant: &Grant) -> link::Grant {
+pub(crate) fn on_wire(id: &GrantId, job: &JobRecord, grant: &Grant) -> link::Grant {
+    let spec = &job.spec;
+    let script = job.kit.as_deref().zip(spec.script.as_ref());
+    let (args, env) = match script {
+        Some((kit, script)) => (
+            kit.arguments(&script.name, &spec.args),
+            kit.environment(spec),
+        ),
+        None => (spec.args.clone(), spec.env.clone()),
+    };
+    let kit = script.map(|(kit, script)| {
+        Box::new(KitPlan {
+            entry: kit.spec.entry.clone(),
+            files: kit.spec.files,
+            script: script.clone(),
+            scripts: kit.spec.scripts.clone(),
+            compile: kit.spec.compile,
+        })
+    });
     link::Grant {
         id: id.clone(),
         tasks: runs(grant.tasks.iter().copied()),
         plan: Plan {
             module: spec.module,
-            args: spec.args.clone(),
-            env: spec.env.clone(),
+            kit,
+            args,
+            env,
             task_count: spec.tasks,
             limits: spec.resources(),
             timeout: spec.timeout,

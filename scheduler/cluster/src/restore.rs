@@ -112,6 +112,7 @@ impl Cluster {
             }
             RecordKey::Module(namespace, digest) => {
                 let module: ModuleView = from_bytes(&key, bytes)?;
+                self.find_kit(&module);
                 self.modules.insert((namespace.clone(), *digest), module);
             }
             RecordKey::Meta | RecordKey::Job(..) | RecordKey::Chunk(..) | RecordKey::Page(..) => {}

@@ -23,7 +23,7 @@ const NAMESPACES_MAX: usize = 10_000;
 /// Texts that are this short fit into a record even when every character is escaped.
 const TEXT_BYTES_SMALL: usize = Config::RECORD_BYTES_MAX / 8;
 /// Most modules of all namespaces: a few hundred bytes of memory each.
-const MODULES_MAX: usize = 100_000;
+pub(crate) const MODULES_MAX: usize = 100_000;
 
 /// Makes a submit safe to repeat: within a namespace the same key and body are
 /// the same job, as long as the job is kept.
@@ -77,6 +77,16 @@ pub enum SubmitError {
     UnknownModule {
         /// The module.
         module: Digest,
+        /// Where it was looked for.
+        namespace: Namespace,
+    },
+    /// The namespace has no such kit.
+    #[error(
+        "there is no kit `{kit}` in namespace `{namespace}`; add it first: stint kit add {kit}"
+    )]
+    UnknownKit {
+        /// The kit.
+        kit: String,
         /// Where it was looked for.
         namespace: Namespace,
     },
@@ -166,13 +176,16 @@ impl Cluster {
     pub(crate) fn checked(
         &self,
         now: Time,
-        spec: JobSpec,
+        mut spec: JobSpec,
         key: Option<IdempotencyKey>,
         rerun_of: Option<JobId>,
     ) -> Result<JobRecord, SubmitError> {
+        spec.validate()?;
+        let kit = self.resolve_kit(&mut spec)?;
         self.check(&spec)?;
         let record = JobRecord {
             spec,
+            kit,
             submitted_at: now,
             idempotency: key.map(|key| Idempotency {
                 key: key.key,
@@ -283,13 +296,22 @@ impl Cluster {
 
     /// Whether the cluster could ever run such a job, and keep it.
     fn check(&self, spec: &JobSpec) -> Result<(), SubmitError> {
-        spec.validate()?;
         let namespace = &spec.namespace;
         let module = self.modules.get(&(namespace.clone(), spec.module));
         let module = module.ok_or_else(|| SubmitError::UnknownModule {
             module: spec.module,
             namespace: namespace.clone(),
         })?;
+        let kit = module.kit.as_ref().filter(|_| spec.kit.is_none());
+        if let Some(kit) = kit.filter(|kit| !kit.spec.entry.is_command()) {
+            return Err(SubmitError::Invalid(InvalidSpec {
+                field: "module".to_owned(),
+                why: format!(
+                    "it runs scripts only; submit a `script` with `kit` = `{}`",
+                    kit.name
+                ),
+            }));
+        }
         if spec.memory < module.memory_min {
             return Err(SubmitError::Invalid(InvalidSpec {
                 field: "memory".to_owned(),

@@ -206,6 +206,10 @@ impl Cluster {
             chunk.first_failure = Some(TaskFailure {
                 task: run.first,
                 outcome: outcome.clone(),
+                stderr_tail: ended
+                    .stderr_tail
+                    .clone()
+                    .filter(|_| run.first == ended.tasks.first),
             });
         }
     }

@@ -116,6 +116,7 @@ fn module() -> ModuleView {
         imports: Vec::new(),
         profile: "plain".to_owned(),
         pushed_at: Time::default(),
+        kit: None,
     }
 }
 

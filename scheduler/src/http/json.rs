@@ -153,8 +153,8 @@ mod tests {
             JsonError::DuplicateField("tasks".to_owned())
         );
         assert_eq!(
-            parse::<JobSpec>(b"{}").unwrap_err(),
-            JsonError::MissingField("module".to_owned())
+            error(r#", "script": {"name": "a"}"#),
+            JsonError::MissingField("script.digest".to_owned())
         );
         assert_eq!(
             error(r#", "inputs": [{"name": "a"}]"#),

@@ -50,6 +50,10 @@ kinds! {
         "`stint nodes` (GET /v1/nodes) lists those that there are";
     NO_MODULE: "no-module", NOT_FOUND, "There is no such module",
         "`stint module ls` (GET /v1/modules) lists those that there are";
+    NO_KIT: "no-kit", NOT_FOUND, "There is no such kit",
+        "`stint kit ls` (GET /v1/kits) lists those that there are; `stint kit add python` adds the one for Python";
+    NO_FILE: "no-file", NOT_FOUND, "There is no such file",
+        "PUT /v1/files puts a file";
     METHOD: "method-not-allowed", METHOD_NOT_ALLOWED, "This path has no such method",
         "the header `allow` lists the methods that it has";
     BODY_SLOW: "body-too-slow", REQUEST_TIMEOUT, "The body came too slowly",
@@ -82,6 +86,10 @@ kinds! {
         "correct the field and submit again";
     MODULE_UNKNOWN: "module-unknown", UNPROCESSABLE_ENTITY, "The module was not pushed",
         "PUT /v1/modules pushes a module; `stint run` and `stint submit` do so by themselves";
+    KIT_UNKNOWN: "kit-unknown", UNPROCESSABLE_ENTITY, "The kit was not added",
+        "`stint kit add python` adds the kit for Python; `stint kit ls` lists those that there are";
+    FILE_UNKNOWN: "file-unknown", UNPROCESSABLE_ENTITY, "A file was not put",
+        "PUT /v1/files puts a file; the stint command does so by itself";
     NEVER_FITS: "never-fits", UNPROCESSABLE_ENTITY, "The job fits on no node",
         "ask for less, or add a larger node (`stint nodes` lists them)";
     KEY_REUSED: "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The key made another job",

@@ -37,7 +37,7 @@ const HELLO_BYTES_MAX: usize = 4 << 20;
 /// An empty line is sent into silence this often, so that both ends notice a dead stream.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of a module that are read at once.
-const PIECE_BYTES: usize = 64 << 10;
+pub(super) const PIECE_BYTES: usize = 64 << 10;
 
 /// Whose orders.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]

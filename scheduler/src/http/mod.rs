@@ -7,9 +7,11 @@ mod batch;
 mod browser;
 mod events;
 mod extract;
+mod files;
 mod jobs;
 mod json;
 mod kinds;
+mod kits;
 mod link;
 mod logs;
 mod modules;
@@ -27,13 +29,14 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use stint_api::problem::nearest;
 use tokio::sync::watch;
 
 use crate::blobs::Blobs;
 use crate::driver::Handle;
 use crate::events::Events;
+use crate::files::Files;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use problem::ApiError;
@@ -48,6 +51,7 @@ const PATH_CHARS_MAX: usize = 200;
 pub(crate) struct Api {
     pub(crate) driver: Handle,
     pub(crate) blobs: Arc<Blobs>,
+    pub(crate) files: Arc<Files>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) events: Arc<Events>,
     pub(crate) metrics: Arc<Metrics>,
@@ -81,12 +85,17 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/jobs/{id}/logs", get(logs::follow))
         .route("/v1/modules", get(modules::list).put(modules::push))
         .route("/v1/modules/{digest}", get(modules::show))
+        .route("/v1/files", put(files::put))
+        .route("/v1/files/{digest}", get(files::show))
+        .route("/v1/kits", get(kits::list))
+        .route("/v1/kits/{name}", get(kits::show).put(kits::put))
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/{id}", post(nodes::act))
         .route("/v1/link/hello", post(link::hello))
         .route("/v1/link/orders", get(link::orders))
         .route("/v1/link/reports", post(link::reports))
         .route("/v1/link/modules/{digest}", get(link::module))
+        .route("/v1/link/files/{digest}", get(files::give))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(Arc::clone(&api), browser::check))

@@ -15,9 +15,9 @@ use stint_api::time::Time;
 use stint_api::view::{ModuleList, ModuleView};
 use stint_scan::{Kind, ModuleFacts};
 
-use super::Shared;
 use super::extract::{Params, Segment, drain, refuse_length};
 use super::problem::ApiError;
+use super::{Api, Shared};
 use crate::blobs::Upload;
 use crate::driver::CallError;
 
@@ -45,7 +45,7 @@ pub(super) struct PushParams {
 pub(super) struct OfParams {
     /// Who they belong to; `default` when absent.
     #[serde(default)]
-    namespace: Namespace,
+    pub(super) namespace: Namespace,
 }
 
 pub(super) async fn push(
@@ -54,21 +54,7 @@ pub(super) async fn push(
     headers: HeaderMap,
     mut body: Body,
 ) -> Result<(StatusCode, Json<ModuleView>), ApiError> {
-    refuse_length(&headers, &mut body, api.blobs.bytes_max()).await?;
-    let turn = tokio::time::timeout(TURN_WAIT, api.blobs.begin()).await;
-    let mut upload = turn.map_err(|_| CallError::Busy)??;
-    let taken = tokio::time::timeout(UPLOAD_WAIT, take(&mut upload, &mut body)).await;
-    match taken.unwrap_or(Err(ApiError::BodySlow)) {
-        Ok(()) => {}
-        Err(error) => {
-            // What came is gone before the rest is waited for.
-            drop(upload);
-            if matches!(error, ApiError::BodyTooLarge { .. }) {
-                drain(&mut body).await;
-            }
-            return Err(error);
-        }
-    }
+    let upload = upload(&api, &headers, &mut body, api.blobs.bytes_max()).await?;
     let facts = upload.finish(params.digest).await?;
     let module = view(facts, params.namespace);
     let pushed = api.driver.call(move |turn| {
@@ -86,6 +72,30 @@ pub(super) async fn push(
     Ok((status, Json(module)))
 }
 
+/// Takes a body of at most `max` bytes, all of it.
+pub(super) async fn upload<'a>(
+    api: &'a Api,
+    headers: &HeaderMap,
+    body: &mut Body,
+    max: u64,
+) -> Result<Upload<'a>, ApiError> {
+    refuse_length(headers, body, max).await?;
+    let turn = tokio::time::timeout(TURN_WAIT, api.blobs.begin()).await;
+    let mut upload = turn.map_err(|_| CallError::Busy)??;
+    let taken = tokio::time::timeout(UPLOAD_WAIT, take(&mut upload, body)).await;
+    match taken.unwrap_or(Err(ApiError::BodySlow)) {
+        Ok(()) => Ok(upload),
+        Err(error) => {
+            // What came is gone before the rest is waited for.
+            drop(upload);
+            if matches!(error, ApiError::BodyTooLarge { .. }) {
+                drain(body).await;
+            }
+            Err(error)
+        }
+    }
+}
+
 async fn take(upload: &mut Upload<'_>, body: &mut Body) -> Result<(), ApiError> {
     loop {
         let frame = tokio::time::timeout(PIECE_WAIT, body.frame()).await;
@@ -99,7 +109,7 @@ async fn take(upload: &mut Upload<'_>, body: &mut Body) -> Result<(), ApiError> 
     }
 }
 
-fn view(facts: ModuleFacts, namespace: Namespace) -> ModuleView {
+pub(super) fn view(facts: ModuleFacts, namespace: Namespace) -> ModuleView {
     let kind = match facts.kind {
         Kind::Core => "core",
         Kind::Component => "component",
@@ -115,6 +125,7 @@ fn view(facts: ModuleFacts, namespace: Namespace) -> ModuleView {
         profile: facts.profile.to_string(),
         // The heart says when.
         pushed_at: Time::default(),
+        kit: None,
     }
 }
 

@@ -11,12 +11,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 use stint_api::explain::Explanation;
 use stint_api::job::{JobBatch, JobSpec};
+use stint_api::kit::{FileView, Kit, KitList, KitSpec};
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_api::view::{
     BatchSubmitted, Event, JobList, JobView, LogChunk, ModuleList, ModuleView, NodeList, NodeView,
     Submitted, TasksView,
 };
 
+use super::files::PutParams;
 use super::jobs::ListParams;
 use super::kinds;
 use super::link::OrdersParams;
@@ -91,6 +93,7 @@ impl Operation {
 
 const NDJSON: &str = "application/x-ndjson";
 const WASM: &str = "application/wasm";
+const OCTETS: &str = "application/octet-stream";
 const JSON: &str = "application/json";
 const LINK: &str = "a message of the node link";
 
@@ -121,6 +124,14 @@ const OPERATIONS: &[Operation] = &[
         .with(inline::<PushParams>),
     get("/v1/modules", "List the modules of a namespace", Content::Json(of::<ModuleList>)).with(inline::<OfParams>),
     get("/v1/modules/{digest}", "Show a module", Content::Json(of::<ModuleView>)).with(inline::<OfParams>),
+    get("/v1/files", "Put a script, or a file of a kit", Content::Json(of::<FileView>))
+        .takes("put", Content::Other(OCTETS, "the file's bytes"), "201")
+        .with(inline::<PutParams>),
+    get("/v1/files/{digest}", "Show a file", Content::Json(of::<FileView>)),
+    get("/v1/kits", "List the kits of a namespace", Content::Json(of::<KitList>)).with(inline::<OfParams>),
+    get("/v1/kits/{name}", "Show a kit", Content::Json(of::<Kit>)).with(inline::<OfParams>),
+    get("/v1/kits/{name}", "Add a kit whose module and files were put before", Content::Json(of::<Kit>))
+        .takes("put", Content::Json(of::<KitSpec>), "201").with(inline::<OfParams>),
     get("/v1/nodes", "List nodes", Content::Json(of::<NodeList>)),
     get("/v1/nodes/{id}:cordon", "Give a node no new work; what it has goes on", Content::Json(of::<NodeView>))
         .takes("post", Content::Nothing, "200"),
@@ -135,6 +146,7 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/link/reports", "A node says what happened, and renews its lease", Content::Other(JSON, LINK))
         .takes("post", Content::Other(JSON, LINK), "200"),
     get("/v1/link/modules/{digest}", "A module's bytes, for a node", Content::Other(WASM, "the module's bytes")),
+    get("/v1/link/files/{digest}", "A file's bytes, for a node", Content::Other(OCTETS, "the file's bytes")),
     get("/metrics", "Figures for Prometheus", Content::Other("application/openmetrics-text", "OpenMetrics text")),
     get("/openapi.json", "This document", Content::Other(JSON, "OpenAPI 3.1")),
     get("/healthz", "Whether the process answers", Content::Other(JSON, "an object with `status`")),

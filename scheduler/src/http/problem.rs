@@ -9,16 +9,18 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use stint_api::id::{Digest, JobId, Namespace, NodeId, ParseIdError};
+use stint_api::job::InvalidSpec;
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_cluster::{
-    BatchError, HelloError, JobsError, RerunError, StaleGeneration, SubmitError, SuspendError,
-    TooManyModules, UnknownNode,
+    BatchError, HelloError, JobsError, KitError, RerunError, StaleGeneration, SubmitError,
+    SuspendError, TooManyModules, UnknownNode,
 };
 
 use super::json::JsonError;
 use super::kinds::{self, Kind};
 use crate::blobs::BlobError;
 use crate::driver::CallError;
+use crate::files::KeepError;
 
 /// Seconds after which a busy scheduler may be asked again.
 const RETRY_SECONDS: u64 = 1;
@@ -68,6 +70,20 @@ pub(crate) enum ApiError {
         digest: Digest,
         namespace: Option<Namespace>,
     },
+    #[error("there is no kit `{name}` in namespace `{namespace}`")]
+    NoKit { name: String, namespace: Namespace },
+    #[error("`{name}` is not the name of a kit; it has at most 63 of a-z, 0-9 and inner hyphens")]
+    KitName { name: String },
+    #[error("there is no file {digest}")]
+    NoFile { digest: Digest },
+    #[error("{what}, {digest}, was not put")]
+    FileUnknown { what: &'static str, digest: Digest },
+    #[error("{0}")]
+    Kit(InvalidSpec),
+    #[error("{0}")]
+    AddKit(KitError),
+    #[error("{0}")]
+    TooManyFiles(KeepError),
     #[error("`{path}` has no method {method}")]
     Method { method: String, path: String },
     #[error("{0}")]
@@ -108,7 +124,10 @@ impl From<BlobError> for ApiError {
             BlobError::Rejected(rejection) => Self::Rejected {
                 rejection: rejection.to_string(),
             },
-            BlobError::Io { .. } | BlobError::ScanBroke => Self::internal(error),
+            BlobError::Keep(error @ KeepError::TooMany) => Self::TooManyFiles(error),
+            BlobError::Io { .. } | BlobError::ScanBroke | BlobError::Keep(_) => {
+                Self::internal(error)
+            }
         }
     }
 }
@@ -158,6 +177,15 @@ impl ApiError {
             Self::NothingFailed(_) => &kinds::NOTHING_FAILED,
             Self::NoNode(_) => &kinds::NO_NODE,
             Self::NoModule { .. } => &kinds::NO_MODULE,
+            Self::NoKit { .. } => &kinds::NO_KIT,
+            Self::KitName { .. } => &kinds::BAD_ID,
+            Self::NoFile { .. } => &kinds::NO_FILE,
+            Self::FileUnknown { .. } => &kinds::FILE_UNKNOWN,
+            Self::Kit(_) | Self::AddKit(KitError::Invalid(_) | KitError::Taken { .. }) => {
+                &kinds::INVALID_FIELD
+            }
+            Self::AddKit(KitError::TooMany | KitError::TooManyModules(_))
+            | Self::TooManyFiles(_) => &kinds::TOO_MANY,
             Self::Method { .. } => &kinds::METHOD,
             Self::KeyInFlight { .. } => &kinds::KEY_IN_FLIGHT,
             Self::Submit(error) | Self::Batch(BatchError::Job { source: error, .. }) => {
@@ -238,6 +266,7 @@ fn of_submit(error: &SubmitError) -> &'static Kind {
         SubmitError::KeyReused { .. } => &kinds::KEY_REUSED,
         SubmitError::Invalid(_) | SubmitError::TooLarge { .. } => &kinds::INVALID_FIELD,
         SubmitError::UnknownModule { .. } => &kinds::MODULE_UNKNOWN,
+        SubmitError::UnknownKit { .. } => &kinds::KIT_UNKNOWN,
         SubmitError::NeverFits { .. } => &kinds::NEVER_FITS,
         SubmitError::TooMany { .. } => &kinds::TOO_MANY,
     }

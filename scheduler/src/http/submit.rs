@@ -17,9 +17,8 @@ use stint_api::view::Submitted;
 use stint_cluster::{IdempotencyKey, Submission};
 
 use super::extract::json_body;
-use super::json;
 use super::problem::ApiError;
-use super::{Api, Shared};
+use super::{Api, Shared, json, kits};
 
 /// Most bytes of a job: arguments, environment and inputs at their limits,
 /// every character of them escaped.
@@ -70,6 +69,9 @@ pub(super) async fn submit(
         .as_ref()
         .map(|key| api.submits.begin(&spec.namespace, &key.key));
     let _under_way = under_way.transpose()?;
+    if let Some(script) = &spec.script {
+        kits::check_script(&api, script).await?;
+    }
     let submitted = api
         .driver
         .call(move |turn| {

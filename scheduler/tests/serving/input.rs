@@ -53,8 +53,8 @@ async fn a_job_with_a_wrong_field_is_refused_by_name() {
         assert!(detail.contains(named), "{detail}");
     }
     let missing = site.ask("POST", "/v1/jobs", "{}").await;
-    assert!(detail(missing, 422, "missing-field").contains("`module`"));
-    let unknown = format!("{{\"module\":\"sha256:{}\"}}", "0".repeat(64));
+    assert!(detail(missing, 422, "invalid-field").contains("`module`"));
+    let unknown = format!("{{\"module\":\"sha256:{}\"}}", "9".repeat(64));
     detail(
         site.ask("POST", "/v1/jobs", unknown).await,
         422,

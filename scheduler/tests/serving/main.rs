@@ -4,6 +4,7 @@
 
 mod input;
 mod jobs;
+mod kits;
 mod nodes;
 mod stopping;
 mod streams;
@@ -49,6 +50,7 @@ impl Site {
             data_dir: directory.path().to_owned(),
             lease: Span::from_secs(30),
             token: token.map(str::to_owned),
+            library: None,
         };
         let scheduler = Scheduler::start(listener, config).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -239,6 +241,7 @@ fn succeeded(grant: &Grant, result: &str) -> Report {
         usage: Usage::default(),
         at: Time::from_nanos(2),
         verdict: Verdict::Final,
+        stderr_tail: None,
         results: tasks.iter().map(|task| (task, raw(task))).collect(),
     })
 }

@@ -78,6 +78,7 @@ async fn a_directory_has_one_scheduler_and_a_lease_its_bounds() {
             data_dir: site.directory.path().to_owned(),
             lease,
             token: token.map(str::to_owned),
+            library: None,
         };
         Scheduler::start(listener, config).await.unwrap_err()
     };
@@ -99,6 +100,7 @@ async fn a_scheduler_that_is_dropped_gives_its_directory_back() {
         data_dir: directory.path().to_owned(),
         lease: Span::from_secs(2),
         token: None,
+        library: None,
     };
     drop(Scheduler::start(listener, config.clone()).await.unwrap());
     let again = async {

@@ -7,6 +7,7 @@ mod batching;
 mod cancelling;
 mod draining;
 mod granting;
+mod kits;
 mod losing;
 mod placing;
 mod poisoning;
@@ -90,6 +91,7 @@ impl Site {
             imports: Vec::new(),
             profile: "plain".into(),
             pushed_at: Time::from_nanos(0),
+            kit: None,
         };
         let (_, effects) = self.heart.module_pushed(self.now, module).unwrap();
         self.follow(effects);
@@ -174,6 +176,7 @@ impl Site {
             },
             at: self.now,
             verdict: Verdict::Final,
+            stderr_tail: None,
             results: BTreeMap::new(),
         }
     }
