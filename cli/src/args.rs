@@ -117,6 +117,9 @@ pub(crate) enum Verb {
     /// Push, list and inspect modules
     #[command(subcommand)]
     Module(verb::module::ModuleVerb),
+    /// Add and list kits, which run scripts
+    #[command(subcommand)]
+    Kit(verb::kit::KitVerb),
     /// Be a scheduler
     Serve(verb::serve::ServeArgs),
     /// Be a node

@@ -11,6 +11,7 @@ use stint_runtime::node::{Config, KeeperLifetime};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+use crate::kit::Library;
 use crate::limits::LimitsArgs;
 use crate::local::{Local, Plan};
 use crate::sweep::sweep;
@@ -48,6 +49,7 @@ impl Embedded {
             lease: LEASE,
             // Others on this machine can reach the port, and must not run as this user.
             token: Some(random::hex()?),
+            library: Library::open().ok().and_then(|library| library.files_dir()),
         })
         .await?;
         let own = dir.path().join("node");

@@ -57,6 +57,9 @@ pub(crate) struct Shown {
     pub(crate) message: String,
     /// What to do next.
     pub(crate) hint: Option<String>,
+    /// What the program said last, a traceback for example.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) detail: Option<String>,
 }
 
 impl Shown {
@@ -70,6 +73,7 @@ impl Shown {
         Self {
             message: message(error),
             hint,
+            detail: None,
         }
     }
 }

@@ -5,20 +5,36 @@ use std::path::{Path, PathBuf};
 use stint_api::client::Client;
 use stint_api::id::{Digest, Namespace};
 use stint_api::job::{Input, JobSpec};
+use stint_api::kit::Script;
 use stint_api::view::ModuleView;
 use url::Url;
 
 use crate::failure::{hinted, hinted_because};
 use crate::job_args::JobArgs;
 use crate::job_file::{self, JobFile};
+use crate::kit;
 
-/// A job that waits for its module's digest.
+/// Stands for what a job runs until that is known.
+const UNNAMED: Digest = Digest([0xff; 32]);
+
+/// A job that waits for the digest of what it runs.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    /// The file of the module.
-    pub(crate) module: PathBuf,
-    /// The rest; its digest is not the module's yet.
+    /// What it runs.
+    program: Program,
+    /// The rest; what it runs is not named yet.
     spec: JobSpec,
+    /// Whether somebody said how much memory it has.
+    names_memory: bool,
+}
+
+/// What a job runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Program {
+    /// The module in a file.
+    Module(PathBuf),
+    /// The script in a file, with the kit of that name or the one for its suffix.
+    Script { file: PathBuf, kit: Option<String> },
 }
 
 impl Draft {
@@ -28,22 +44,19 @@ impl Draft {
         let extension = file.extension().and_then(|extension| extension.to_str());
         let (job, beside) = match extension {
             Some("toml") => (job_file::read(file)?, file.parent()),
-            Some("py") => {
-                return Err(hinted(
-                    format!("`{}` is a Python script", file.display()),
-                    "Python needs the python kit, which comes later; run a module (x.wasm)",
-                ));
-            }
-            _ => {
-                let job = JobFile {
-                    module: file.clone(),
-                    ..JobFile::default()
-                };
-                (job, None)
-            }
+            None | Some("wasm") => (JobFile::of_module(file), None),
+            Some(_) => (JobFile::of_script(file), None),
         };
         let beside = beside.unwrap_or_else(|| Path::new(""));
-        let module = beside.join(&job.module);
+        let program = match (&job.module, &job.script) {
+            (_, Some(script)) => Program::Script {
+                file: beside.join(script),
+                kit: job.kit.clone(),
+            },
+            (Some(module), None) => Program::Module(beside.join(module)),
+            (None, None) => return Err(job_file::runs_nothing(file)),
+        };
+        let names_memory = args.memory.or(job.memory).is_some();
         let spec = merge(job, args, beside)?;
         spec.validate().map_err(|error| {
             hinted_because(
@@ -52,8 +65,17 @@ impl Draft {
                 error,
             )
         })?;
-        require_module(&module)?;
-        Ok(Self { module, spec })
+        require_file(program.file())?;
+        Ok(Self {
+            program,
+            spec,
+            names_memory,
+        })
+    }
+
+    /// Whether it is a script, which a kit runs.
+    pub(crate) fn is_script(&self) -> bool {
+        matches!(self.program, Program::Script { .. })
     }
 
     /// Who the job belongs to.
@@ -61,11 +83,40 @@ impl Draft {
         &self.spec.namespace
     }
 
-    /// Pushes the module, then submits the job.
+    /// Sends what the job runs; the job then names it.
     pub(crate) async fn push(mut self, client: &Client) -> anyhow::Result<JobSpec> {
-        let module = push(client, self.namespace(), &self.module).await?;
-        self.spec.module = module.digest;
+        match &self.program {
+            Program::Module(file) => {
+                let module = push(client, self.namespace(), file).await?;
+                self.spec.module = module.digest;
+            }
+            Program::Script { file, kit } => {
+                let suffix = file.extension().unwrap_or_default().to_string_lossy();
+                let kit = kit::find(client, self.namespace(), kit.as_deref(), &suffix).await?;
+                let script = client.put_file(file).await?;
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                let script = Script {
+                    name: name.into_owned(),
+                    digest: script.digest,
+                };
+                let of_script = JobSpec::of_script(kit.name, script);
+                self.spec.module = of_script.module;
+                self.spec.kit = of_script.kit;
+                self.spec.script = of_script.script;
+                if let (false, Some(memory)) = (self.names_memory, kit.spec.memory) {
+                    self.spec.memory = memory;
+                }
+            }
+        }
         Ok(self.spec)
+    }
+}
+
+impl Program {
+    fn file(&self) -> &Path {
+        match self {
+            Self::Module(file) | Self::Script { file, .. } => file,
+        }
     }
 }
 
@@ -87,7 +138,7 @@ pub(crate) async fn push(
 
 /// Flags win over the file; variables and inputs win one by one.
 fn merge(file: JobFile, flags: &JobArgs, beside: &Path) -> anyhow::Result<JobSpec> {
-    let mut spec = JobSpec::new(Digest([0; 32]));
+    let mut spec = JobSpec::new(UNNAMED);
     spec.name = flags.name.clone().or(file.name);
     take(
         &mut spec.namespace,
@@ -168,8 +219,8 @@ fn file_url(path: &Path) -> anyhow::Result<String> {
         .map_err(|()| anyhow::anyhow!("`{}` cannot be written as a URL", path.display()))
 }
 
-fn require_module(path: &Path) -> anyhow::Result<()> {
-    let hint = "give the path of a module (x.wasm) or of a job file (job.toml)";
+fn require_file(path: &Path) -> anyhow::Result<()> {
+    let hint = "give the path of a module (x.wasm), a script (x.py) or a job file (job.toml)";
     let shown = path.display();
     let metadata = std::fs::metadata(path)
         .map_err(|error| hinted_because(format!("cannot read `{shown}`"), hint, error))?;
@@ -252,10 +303,35 @@ mod tests {
             ..JobArgs::default()
         };
         let draft = Draft::new(&args).unwrap();
-        assert_eq!(draft.module, root.join("x.wasm"));
+        assert_eq!(draft.program, Program::Module(root.join("x.wasm")));
         let base = root.display();
         assert_eq!(draft.spec.inputs[0].url, format!("file://{base}/my%20data"));
         assert_eq!(draft.spec.output.unwrap(), format!("file://{base}/out"));
+    }
+
+    #[test]
+    fn a_script_is_run_by_a_kit_that_a_job_file_may_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("a.py");
+        std::fs::write(&script, "").unwrap();
+        let job = dir.path().join("job.toml");
+        std::fs::write(
+            &job,
+            "script = \"a.py\"\nkit = \"snake\"\nmemory = \"1Gi\"\n",
+        )
+        .unwrap();
+        for (file, kit, names_memory) in [(&script, None, false), (&job, Some("snake"), true)] {
+            let args = JobArgs {
+                file: file.clone(),
+                ..JobArgs::default()
+            };
+            let draft = Draft::new(&args).unwrap();
+            let program = Program::Script {
+                file: script.clone(),
+                kit: kit.map(str::to_owned),
+            };
+            assert_eq!((draft.program, draft.names_memory), (program, names_memory));
+        }
     }
 
     #[test]
@@ -267,7 +343,7 @@ mod tests {
             };
             Shown::new(&Draft::new(&args).unwrap_err()).to_string()
         };
-        assert!(refused("analysis.py").contains("Python needs the python kit"));
+        assert!(refused("/nowhere/analysis.py").contains("cannot read `/nowhere/analysis.py`"));
         assert!(refused("/nowhere/x.wasm").contains("cannot read `/nowhere/x.wasm`"));
         assert!(refused("/nowhere/job.toml").contains("cannot read"));
         assert!(refused("/").contains("not a file"));

@@ -12,7 +12,7 @@ use stint_api::time::Span;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "The job")]
 pub(crate) struct JobArgs {
-    /// What to run: a module (x.wasm) or a job file (job.toml)
+    /// What to run: a module (x.wasm), a script (x.py) or a job file (job.toml)
     #[arg(value_name = "FILE", help_heading = None::<&str>)]
     pub(crate) file: PathBuf,
 

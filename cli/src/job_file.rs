@@ -1,5 +1,5 @@
 //! `job.toml`: a job as a file. The fields are those of the API, except that
-//! `module` is the path of a file beside it.
+//! `module` or `script` is the path of a file beside it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,9 @@ const JOB_FILE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JobFile {
-    pub(crate) module: PathBuf,
+    pub(crate) module: Option<PathBuf>,
+    pub(crate) script: Option<PathBuf>,
+    pub(crate) kit: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) args: Option<Vec<String>>,
@@ -40,8 +42,10 @@ pub(crate) struct JobFile {
 }
 
 /// The fields of a job file, for the suggestion after a misspelt one.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 17] = [
     "module",
+    "script",
+    "kit",
     "name",
     "namespace",
     "args",
@@ -61,13 +65,39 @@ const FIELDS: [&str; 15] = [
 /// The fields of one input.
 const INPUT_FIELDS: [&str; 2] = ["name", "url"];
 
+impl JobFile {
+    /// Of a module and nothing else.
+    pub(crate) fn of_module(module: &Path) -> Self {
+        Self {
+            module: Some(module.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// Of a script and nothing else.
+    pub(crate) fn of_script(script: &Path) -> Self {
+        Self {
+            script: Some(script.to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+/// A job file that names nothing to run.
+pub(crate) fn runs_nothing(path: &Path) -> anyhow::Error {
+    hinted(
+        format!("`{}` names neither `module` nor `script`", path.display()),
+        "write `module = \"x.wasm\"`, or `script = \"x.py\"`",
+    )
+}
+
 /// Reads the job file at `path`.
 pub(crate) fn read(path: &Path) -> anyhow::Result<JobFile> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| {
         hinted_because(
             format!("cannot read `{shown}`"),
-            "give the path of a module (x.wasm) or of a job file (job.toml)",
+            "give the path of a module (x.wasm), a script (x.py) or a job file (job.toml)",
             error,
         )
     };
@@ -90,7 +120,7 @@ fn parse(file: &str, text: &str) -> anyhow::Result<JobFile> {
         };
         let message = error.message().trim();
         let hint = suggestion(message).unwrap_or_else(|| {
-            "a job file is TOML with `module = \"x.wasm\"` and the limits of the job; \
+            "a job file is TOML with `module = \"x.wasm\"`, or `script = \"x.py\"`, and the limits of the job; \
              see `stint run --help`"
                 .to_owned()
         });
@@ -166,7 +196,6 @@ mod tests {
             refused("module = \"x\"\nmodule = \"y\"\n")
                 .starts_with("error: job.toml:2: duplicate key")
         );
-        assert!(refused("tasks = 1\n").contains("missing field `module`"));
         assert!(
             refused("module = \"x\"\nmemory = \"lots\"\n")
                 .contains("job.toml:2: `lots` is not an amount")

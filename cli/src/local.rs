@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) data_dir: PathBuf,
     pub(crate) lease: Span,
     pub(crate) token: Option<String>,
+    /// Files that it may give away beside those that are put.
+    pub(crate) library: Option<PathBuf>,
 }
 
 /// A scheduler and nodes that run.
@@ -54,6 +56,7 @@ impl Local {
             data_dir: plan.data_dir,
             lease: plan.lease,
             token: plan.token.clone(),
+            library: plan.library,
         };
         let scheduler = Scheduler::start(plan.listener, config).await?;
         let (stop_scheduler, stopped) = watch::channel(false);

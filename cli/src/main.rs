@@ -15,6 +15,7 @@ mod interrupt;
 mod job;
 mod job_args;
 mod job_file;
+mod kit;
 mod limits;
 mod local;
 mod places;

@@ -26,6 +26,12 @@ pub(crate) fn data(who: &str, flag: &str) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Where this user's kits are kept; nowhere without a home.
+pub(crate) fn kits() -> Option<PathBuf> {
+    let place = below(var("XDG_DATA_HOME"), var("HOME"), ".local/share")?;
+    Some(place.join("kits"))
+}
+
 /// Where compiled modules are kept from one command to the next; nowhere without a home.
 pub(crate) fn artifacts() -> Option<PathBuf> {
     let place = below(var("XDG_CACHE_HOME"), var("HOME"), ".cache")?;

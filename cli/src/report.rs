@@ -13,6 +13,9 @@ use crate::failure::Shown;
 use crate::hints;
 use crate::show;
 
+/// Longest last line of standard error that stands beside a reason.
+const LAST_LINE_CHARS_MAX: usize = 300;
+
 /// Exit codes of `run` that are ours; below them stand the task's own.
 pub(crate) mod code {
     /// Largest code of a task that `run` hands on.
@@ -78,6 +81,10 @@ impl Report {
             .map(|outcome| Shown {
                 message: failure_line(job, outcome),
                 hint: hints::hint(outcome),
+                detail: job
+                    .first_failure
+                    .as_ref()
+                    .and_then(|first| first.stderr_tail.clone()),
             });
         Self {
             id: Some(job.id.clone()),
@@ -198,10 +205,21 @@ fn failure_line(job: &JobView, outcome: &Outcome) -> String {
         } => format!(" ({})", job.spec.timeout),
         _ => String::new(),
     };
+    let said = last_line(job).map_or_else(String::new, |line| format!(": {line}"));
     match &job.first_failure {
-        Some(first) if job.tasks.total > 1 => format!("task {}: {outcome}{limit}", first.task),
-        _ => format!("{outcome}{limit}"),
+        Some(first) if job.tasks.total > 1 => {
+            format!("task {}: {outcome}{limit}{said}", first.task)
+        }
+        _ => format!("{outcome}{limit}{said}"),
     }
+}
+
+/// The last line that the first failing task wrote to standard error: where an
+/// exception is named.
+fn last_line(job: &JobView) -> Option<String> {
+    let tail = job.first_failure.as_ref()?.stderr_tail.as_ref()?;
+    let line = tail.lines().rfind(|line| !line.trim().is_empty())?;
+    Some(line.trim().chars().take(LAST_LINE_CHARS_MAX).collect())
 }
 
 /// A module that is refused at the door is refused for the reason that a node would give.
@@ -235,7 +253,11 @@ mod tests {
             id: "default.42".parse().unwrap(),
             spec: JobSpec::new(Digest([0; 32])),
             state,
-            first_failure: outcome.map(|outcome| TaskFailure { task: 3, outcome }),
+            first_failure: outcome.map(|outcome| TaskFailure {
+                task: 3,
+                outcome,
+                stderr_tail: None,
+            }),
             tasks: TaskCounts {
                 total: 1,
                 ..TaskCounts::default()

@@ -73,6 +73,7 @@ pub(crate) async fn perform(global: Global, args: DevArgs) -> anyhow::Result<()>
         data_dir: data_dir.join("scheduler"),
         lease: LEASE,
         token,
+        library: None,
     })
     .await?;
     for config in nodes(&local, &args, &data_dir)? {

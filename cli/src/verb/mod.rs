@@ -9,6 +9,7 @@ pub(crate) mod drain;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod jobs;
+pub(crate) mod kit;
 pub(crate) mod logs;
 pub(crate) mod module;
 pub(crate) mod node;
@@ -65,6 +66,7 @@ pub(crate) fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Uncordon(args) => done(block_on(threads, cordon::uncordon(global, args))?),
         Verb::Drain(args) => done(block_on(threads, drain::perform(global, args))?),
         Verb::Module(verb) => done(block_on(threads, module::perform(global, verb))?),
+        Verb::Kit(verb) => done(block_on(threads, kit::perform(global, verb))?),
         Verb::Serve(args) => done(block_on(threads, serve::perform(global, args))?),
         Verb::Node(args) => done(block_on(threads, node::perform(global, args))?),
         Verb::Dev(args) => done(block_on(threads, dev::perform(global, args))?),

@@ -151,6 +151,7 @@ mod tests {
             imports: Vec::new(),
             profile: "plain".into(),
             pushed_at: Time::from_nanos(0),
+            kit: None,
         }
     }
 

@@ -15,6 +15,7 @@ use crate::follow::{Followed, Follower};
 use crate::interrupt::Interrupts;
 use crate::job::Draft;
 use crate::job_args::JobArgs;
+use crate::kit::Library;
 use crate::limits::{self, LimitsArgs};
 use crate::progress::Progress;
 use crate::report::{self, Report, code};
@@ -120,7 +121,14 @@ async fn follow_and_stop(
     format: Format,
     interrupts: &mut Interrupts,
 ) -> Ended {
-    let mut ended = follow(embedded.client(), draft, format, interrupts).await;
+    let offered = match draft.is_script() {
+        true => offer(&embedded, &draft).await,
+        false => Ok(()),
+    };
+    let mut ended = match offered {
+        Ok(()) => follow(embedded.client(), draft, format, interrupts).await,
+        Err(error) => Ended::failed(None, &error),
+    };
     ended.report.limits = Some(embedded.limits().to_owned());
     tokio::select! {
         stopped = embedded.stop() => if let Err(error) = stopped {
@@ -130,6 +138,12 @@ async fn follow_and_stop(
         () = interrupts.next() => {}
     }
     ended
+}
+
+/// Gives the scheduler that goes with a job the kits of this user.
+async fn offer(embedded: &Embedded, draft: &Draft) -> anyhow::Result<()> {
+    let library = Library::open()?;
+    library.offer(embedded.client(), draft.namespace()).await
 }
 
 /// Submits the job and follows it to its end.

@@ -55,6 +55,7 @@ pub(crate) async fn perform(global: Global, args: ServeArgs) -> anyhow::Result<(
         data_dir: data_dir.clone(),
         lease: args.lease,
         token,
+        library: None,
     };
     let scheduler = Scheduler::start(listener, config).await?;
     tracing::info!(%url, data_dir = %data_dir.display(), "ready for commands and nodes");
