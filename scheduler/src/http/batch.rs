@@ -1,5 +1,7 @@
 //! `POST /v1/jobs:batch`: many jobs in one request and one commit.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
@@ -10,9 +12,9 @@ use stint_cluster::Submission;
 
 use super::Shared;
 use super::extract::json_body;
-use super::json;
 use super::problem::ApiError;
 use super::submit::key_of;
+use super::{json, kits};
 
 /// Most bytes of a batch: ten thousand jobs of a KiB and more, held in memory once.
 const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -31,6 +33,12 @@ pub(super) async fn submit(
         .as_ref()
         .map(|key| api.submits.begin(&namespace.unwrap_or_default(), &key.key));
     let _under_way = under_way.transpose()?;
+    // One script may be what many jobs run.
+    let scripts = jobs.iter().filter_map(|spec| spec.script.clone());
+    let scripts: BTreeMap<_, _> = scripts.map(|script| (script.digest, script)).collect();
+    for script in scripts.values() {
+        kits::check_script(&api, script).await?;
+    }
     let called = api.driver.call(move |turn| {
         let cluster = &mut *turn.cluster;
         let (submissions, effects) = cluster.submit_batch(turn.now, jobs, key.as_ref())?;
