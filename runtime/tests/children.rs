@@ -215,23 +215,22 @@ fn job(guest: &str) -> Vec<u8> {
     wat::parse_file(format!("{jobs}/{guest}.wat")).unwrap()
 }
 
-/// A module that takes a compiler a while: loops within loops over many locals.
+/// A module that takes a compiler a while: branches to any of many blocks, each of
+/// which takes many values along.
 fn heavy() -> Vec<u8> {
-    let locals = 600;
-    let mut text = "(module (func (export \"_start\")".to_owned();
-    for local in 0..locals {
-        text += &format!("(local $v{local} i64)");
-    }
-    for local in 0..locals {
-        text += &format!(
-            "(loop (local.set $v{local} (i64.add (local.get $v{}) (i64.const {local})))",
-            (local * 7 + 1) % locals
-        );
-    }
-    for local in 0..locals {
-        text += &format!("(br_if 0 (i64.eqz (local.get $v{local}))))");
-    }
-    text += "))";
+    const BLOCKS: usize = 400;
+    let values = "i32.const 0 ".repeat(BLOCKS);
+    let targets: String = (1..=BLOCKS).map(|depth| format!("{depth} ")).collect();
+    let branch = format!("local.get 0 (if (then {values} local.get 0 br_table {targets}))");
+    let text = format!(
+        "(module (type $many (func (result {results})))
+           (func (export \"_start\") (local i32) {open} {branches} {values} {close} {drops}))",
+        results = "i32 ".repeat(BLOCKS),
+        open = "block (type $many) ".repeat(BLOCKS),
+        branches = branch.repeat(150),
+        close = "end ".repeat(BLOCKS),
+        drops = "drop ".repeat(BLOCKS),
+    );
     wat::parse_str(text).unwrap()
 }
 
