@@ -11,9 +11,13 @@ use stint_api::quantity::Bytes;
 
 use super::slot::Slot;
 
-/// Most files and directories of one attempt, however small: each takes an
-/// inode of a disk that all share, and a moment of every measure.
-const ENTRIES_MAX: usize = 100_000;
+/// Room that comes with each file and directory of an attempt, however small it is: each takes
+/// an inode of a disk that all share, and a moment of every measure.
+const BYTES_AN_ENTRY: u64 = 4 << 10;
+/// Files and directories that an attempt may have however little room it asked for.
+const ENTRIES_MIN: u64 = 1_000;
+/// And however much: more would take longer to measure than to make.
+const ENTRIES_MAX: u64 = 100_000;
 /// Bytes of a block as `stat` counts them.
 const BLOCK_BYTES: u64 = 512;
 
@@ -43,8 +47,8 @@ impl Room {
 }
 
 fn check(dirs: &[PathBuf], limit: Bytes) -> Result<(), Outcome> {
-    let mut bytes: u64 = 0;
-    let mut entries = 0;
+    let entries_max = (limit.0 / BYTES_AN_ENTRY).clamp(ENTRIES_MIN, ENTRIES_MAX);
+    let (mut bytes, mut entries): (u64, u64) = (0, 0);
     let mut rest: Vec<PathBuf> = dirs.to_vec();
     while let Some(dir) = rest.pop() {
         let list = match fs::read_dir(&dir) {
@@ -63,7 +67,7 @@ fn check(dirs: &[PathBuf], limit: Bytes) -> Result<(), Outcome> {
             } else {
                 bytes = bytes.saturating_add(size(&metadata));
             }
-            if bytes > limit.0 || entries > ENTRIES_MAX {
+            if bytes > limit.0 || entries > entries_max {
                 return Err(Outcome::ScratchFull);
             }
         }
@@ -99,6 +103,19 @@ mod tests {
         fs::write(scratch.join("a/b/file"), vec![1; 8192]).unwrap();
         check(&dirs, Bytes(8192)).unwrap();
         assert_eq!(check(&dirs, Bytes(8191)), Err(Outcome::ScratchFull));
+    }
+
+    #[test]
+    fn empty_files_fill_it_too() {
+        let root = tempfile::tempdir().unwrap();
+        let dirs = [root.path().to_owned()];
+        for number in 0..ENTRIES_MIN {
+            fs::write(root.path().join(number.to_string()), "").unwrap();
+        }
+        check(&dirs, Bytes(1 << 20)).unwrap();
+        fs::write(root.path().join("one more"), "").unwrap();
+        assert_eq!(check(&dirs, Bytes(1 << 20)), Err(Outcome::ScratchFull));
+        check(&dirs, Bytes(8 << 20)).unwrap();
     }
 
     #[test]
