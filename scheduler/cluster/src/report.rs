@@ -4,6 +4,7 @@
 
 use stint_api::id::{AttemptId, Generation, GrantId, JobId, NodeId, TaskIndex};
 use stint_api::link::{Order, Report, Reports};
+use stint_api::outcome::Outcome;
 use stint_api::tasks::TaskRange;
 use stint_api::time::Time;
 use stint_api::view::EventKind;
@@ -114,9 +115,21 @@ impl Cluster {
         self.holds(node, attempt) && ended().is_some_and(|tries| attempt.try_number > tries)
     }
 
+    /// Stops what a node runs under a grant that it does not hold: an order to run that came
+    /// after the one to stop. Nothing that it says of it counts, so it would wait for ever.
+    fn disown(&self, draft: &mut Draft, node: &NodeId, attempt: &AttemptId) {
+        let job = self.jobs.get(&attempt.job);
+        let grant = job.and_then(|job| job.grant(attempt.grant));
+        if grant.is_none_or(|(_, grant)| grant.node != *node) {
+            let id = attempt.grant_id();
+            let why = Outcome::NodeLost;
+            draft.order(node, Order::Stop { id, why });
+        }
+    }
+
     fn started(&mut self, draft: &mut Draft, node: &NodeId, attempt: &AttemptId) {
         if !self.is_live(node, attempt) {
-            return;
+            return self.disown(draft, node, attempt);
         }
         let Some(job) = self.jobs.get_mut(&attempt.job) else {
             return;
@@ -147,7 +160,7 @@ impl Cluster {
     /// the same answer is told again; the first order may have been lost.
     fn finished(&mut self, draft: &mut Draft, node: &NodeId, attempt: &AttemptId) {
         if !self.holds(node, attempt) {
-            return;
+            return self.disown(draft, node, attempt);
         }
         let job = self.jobs.get_mut(&attempt.job);
         let Some((index, grant)) = job.and_then(|job| job.grant_mut(attempt.grant)) else {

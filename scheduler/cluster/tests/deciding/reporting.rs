@@ -183,3 +183,16 @@ fn a_failure_beyond_the_retries_fails_the_task_and_not_its_neighbours() {
     assert_eq!((view.tasks.succeeded, view.tasks.failed), (1, 1));
     assert_eq!(view.first_failure.unwrap().task, 0);
 }
+
+#[test]
+fn what_runs_under_a_grant_that_is_gone_is_stopped() {
+    let mut site = Site::with_nodes(&[("node-a", 1)]);
+    let job = site.submit(1, |_| {});
+    let effects = site.heart.cancel(site.now, &job).unwrap();
+    site.follow(effects);
+    site.orders();
+    // The order to run came after the one to stop.
+    site.started("node-a", "1.t0.g1.1");
+    assert_eq!(site.orders(), ["node-a stop 1.g1: node-lost"]);
+    assert_eq!(site.state(&job), JobState::Cancelled);
+}
