@@ -38,6 +38,8 @@ pub(crate) struct Ledger {
     forgotten: BTreeSet<AttemptId>,
     /// Attempts whose files are on their way into place.
     publishing: BTreeMap<Task, (Place, AttemptId)>,
+    /// Attempts that a scheduler granted commit, durably.
+    granted: BTreeSet<AttemptId>,
     /// Whose files are in place.
     pub(crate) published: BTreeMap<Task, AttemptId>,
     /// Jobs whose submit was answered.
@@ -107,6 +109,11 @@ impl Ledger {
         self.forgotten.insert(attempt.clone());
     }
 
+    /// A commit was granted and is about to be told.
+    pub(crate) fn grants_commit(&mut self, attempt: &AttemptId) {
+        self.granted.insert(attempt.clone());
+    }
+
     /// A node begins to publish.
     pub(crate) fn publishes(&mut self, place: Place, attempt: &AttemptId, has_files: bool) {
         if !has_files {
@@ -140,6 +147,11 @@ impl Ledger {
     /// The files of an attempt appear in their place.
     pub(crate) fn renamed(&mut self, place: Place, attempt: &AttemptId) {
         let task = (attempt.job.clone(), attempt.task);
+        if !self.granted.contains(attempt) {
+            self.object(format!(
+                "{attempt} is published, and nobody granted it commit"
+            ));
+        }
         if let Some(done) = self.told.get(&task)
             && done != attempt
         {

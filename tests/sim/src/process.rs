@@ -155,7 +155,9 @@ impl World {
             Action::Publish { attempt, .. } => {
                 let has_files = self.nodes[place].disk.files.contains(&attempt);
                 self.ledger.publishes(place, &attempt, has_files);
-                let takes = self.chance.millis(1, 800);
+                // Most are short, some outlive a lease.
+                let most = if self.chance.happens(100) { 5_000 } else { 800 };
+                let takes = self.chance.millis(1, most);
                 self.process_event(place, takes, ProcessEvent::Rename(attempt));
             }
             Action::Discard { attempt } => self.order_discard(place, &attempt),

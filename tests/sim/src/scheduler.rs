@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use stint_api::id::{ClusterId, Generation, NodeId};
-use stint_api::link::Orders;
+use stint_api::link::{Order, Orders};
 use stint_api::time::{Span, Time};
 use stint_cluster::{Cluster, Config, Effects};
 use stint_store::{Batch, Change, MemoryStore, Store as _, Term};
@@ -228,6 +228,11 @@ impl World {
     }
 
     fn send_orders(&mut self, node: &NodeId, orders: Orders) {
+        for order in &orders.orders {
+            if let Order::Publish { attempt } = order {
+                self.ledger.grants_commit(attempt);
+            }
+        }
         let open = self
             .scheduler
             .up

@@ -4,7 +4,7 @@
 use stint_sim::{Policy, World};
 
 /// How many worlds may go by before a planted fault is found.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 500;
 
 /// What the first world says that is caught.
 fn caught(policy: Policy) -> String {
@@ -41,7 +41,7 @@ fn a_scheduler_that_answers_before_it_has_committed_is_caught() {
 #[test]
 fn a_node_that_publishes_unasked_is_caught() {
     let what = caught(Policy::PublishesUnasked);
-    assert!(what.contains("publish"), "{what}");
+    assert!(what.contains("nobody granted it commit"), "{what}");
 }
 
 #[test]
