@@ -55,6 +55,11 @@ impl LogFile {
         self.max - self.ring
     }
 
+    /// Bytes that are kept of its end.
+    pub(crate) const fn ring(self) -> u64 {
+        self.ring
+    }
+
     /// Bytes that are kept.
     pub const fn max(self) -> u64 {
         self.max

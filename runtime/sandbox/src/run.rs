@@ -140,6 +140,6 @@ fn finish(ended: wasmtime::Result<()>, limiter: &Limiter, moved: Moved, logs: &[
         refused_growth: Bytes(limiter.refused_max()),
         read: Bytes(moved.read),
         written: Bytes(moved.written),
-        logs_dropped_bytes: logs.iter().map(Log::dropped).sum(),
+        logs_dropped_bytes: logs.iter().map(Log::finish).sum(),
     }
 }
