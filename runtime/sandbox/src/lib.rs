@@ -32,6 +32,7 @@ mod outcome;
 mod plan;
 mod run;
 mod stubs;
+mod warm_up;
 mod wasi;
 
 pub use berth::{Berth, BerthError, Loaded};
@@ -44,3 +45,4 @@ pub use plan::{Access, Dir, Guest, Plan, Seen};
 pub use run::{Attempt, Ran};
 pub use stint_scan::Profile;
 pub use stubs::scan;
+pub use warm_up::{WarmUp, WarmUpError};
