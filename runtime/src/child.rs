@@ -1,12 +1,12 @@
 //! What workers and compilers have in common as children of a keeper: they die
 //! when it dies, read one frame from it, and say little back.
 
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit,
+    Pid, Resource, Rlimit, Signal, getpid, getppid, set_parent_process_death_signal, setrlimit,
 };
 use rustix::stdio::stdin;
 use serde::Serialize;
@@ -57,6 +57,18 @@ pub(crate) fn bind(keeper: Pid) -> Result<(), ChildError> {
     }
     limit(Resource::Core, 0)?;
     limit(Resource::Nofile, DESCRIPTORS_MAX)
+}
+
+/// What `ps` shows of this process; it is for people and for tests.
+pub(crate) fn name(name: &CStr) {
+    if let Err(error) = rustix::thread::set_name(name) {
+        tracing::debug!(%error, "a process without a name");
+    }
+}
+
+/// The number of this process, asked anew: it may have been forked.
+pub(crate) fn pid() -> u32 {
+    getpid().as_raw_pid().unsigned_abs()
 }
 
 /// Lowers a limit of this process, soft and hard alike.

@@ -44,6 +44,8 @@ pub enum Channel {
     Worker,
     /// Between a keeper and a compiler.
     Compiler,
+    /// Between a keeper and a zygote.
+    Zygote,
 }
 
 impl Channel {
@@ -52,6 +54,7 @@ impl Channel {
             Self::Node => b'N',
             Self::Worker => b'W',
             Self::Compiler => b'C',
+            Self::Zygote => b'Z',
         }
     }
 }

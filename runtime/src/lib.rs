@@ -2,7 +2,7 @@
 //! node process talks to the scheduler and stages files, the keeper is parent
 //! of every worker and compiler and outlives the node process.
 //!
-//! Keeper, worker and compiler are this binary again, entered by a hidden verb
+//! Keeper, zygote, worker and compiler are this binary again, entered by a hidden verb
 //! before any thread exists: whoever links this crate calls [`enter`] first.
 
 pub mod frame;
@@ -13,6 +13,7 @@ mod child;
 mod compiler;
 mod hearing;
 mod worker;
+mod zygote;
 
 use std::process::ExitCode;
 
@@ -20,10 +21,12 @@ use std::process::ExitCode;
 pub(crate) const KEEPER_VERB: &str = "__keeper";
 /// Hidden verb of a worker.
 pub(crate) const WORKER_VERB: &str = "__worker";
+/// Hidden verb of a zygote.
+pub(crate) const ZYGOTE_VERB: &str = "__zygote";
 /// Hidden verb of a compiler.
 pub(crate) const COMPILER_VERB: &str = "__compile";
 
-/// Becomes a keeper, worker or compiler when the first argument names one, and
+/// Becomes a keeper, zygote, worker or compiler when the first argument names one, and
 /// says with which code to exit. To be called first in `main`, while the
 /// process has one thread.
 pub fn enter() -> Option<ExitCode> {
@@ -32,6 +35,7 @@ pub fn enter() -> Option<ExitCode> {
     match verb.to_str()? {
         KEEPER_VERB => Some(keeper::main(args)),
         WORKER_VERB => Some(worker::main(args)),
+        ZYGOTE_VERB => Some(zygote::main(args)),
         COMPILER_VERB => Some(compiler::main(args)),
         _ => None,
     }

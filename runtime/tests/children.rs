@@ -19,6 +19,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use stint_api::kit::Entry;
 use stint_runtime::frame::{Channel, Decoder, NODE_FRAME_BYTES_MAX, encode};
 
 /// Only a hang takes it whole.
@@ -182,6 +183,7 @@ fn assignment(dir: &Path, guest: &str) -> Value {
     json!({
         "module": {"given": {"profile": "plain", "sha256": bytes}},
         "guest": {
+            "entry": Entry::default(),
             "args": ["guest"],
             "env": [],
             "memory_limit_bytes": 64 << 20,
@@ -203,6 +205,7 @@ fn compilation(dir: &Path, wasm: &[u8]) -> Value {
     fs::write(dir.join("wasm"), wasm).unwrap();
     json!({
         "wasm": dir.join("wasm"),
+        "entry": Entry::default(),
         "artifact": dir.join("artifact"),
         "cpu_seconds": 60,
         "output_bytes": 64 << 20,

@@ -22,6 +22,8 @@ struct Process {
     pid: i32,
     /// Its command line, spaces between the arguments.
     command: String,
+    /// What `ps` calls it.
+    name: String,
     /// The name of the node it belongs to by its own or an ancestor's command line.
     node: Option<String>,
 }
@@ -56,6 +58,17 @@ fn node_of(pid: i32, tag: &str) -> Option<String> {
     None
 }
 
+impl Process {
+    /// Whether it does what `verb` names. A worker that a zygote bore has the command
+    /// line of that, and its own name from when it is assigned an attempt.
+    fn does(&self, verb: &str) -> bool {
+        match verb {
+            "__worker" => self.name == "stint-worker",
+            verb => self.command.split(' ').nth(1) == Some(verb),
+        }
+    }
+}
+
 fn processes(tag: &str) -> Vec<Process> {
     let mark = format!("{TAG}={tag}");
     let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -66,6 +79,7 @@ fn processes(tag: &str) -> Vec<Process> {
             Some(Process {
                 pid,
                 command,
+                name: read(pid, "comm").unwrap_or_default().trim().to_owned(),
                 node: node_of(pid, tag),
             })
         })
@@ -77,7 +91,7 @@ pub fn pids(tag: &str, node: &str, verb: &str) -> Vec<i32> {
     processes(tag)
         .into_iter()
         .filter(|process| process.node.as_deref() == Some(node))
-        .filter(|process| process.command.split(' ').nth(1) == Some(verb))
+        .filter(|process| process.does(verb))
         .map(|process| process.pid)
         .collect()
 }
@@ -152,5 +166,5 @@ fn subdirectories(dir: &Path) -> Vec<PathBuf> {
 pub fn any_running(tag: &str, verb: &str) -> bool {
     processes(tag)
         .iter()
-        .any(|process| process.command.split(' ').nth(1) == Some(verb))
+        .any(|process| process.does(verb))
 }

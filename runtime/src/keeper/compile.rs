@@ -13,7 +13,7 @@ use stint_cgroup::Limits;
 
 use super::clock::BootTime;
 use super::limits::{Holding, PIDS_MAX, chain};
-use super::process::{Death, Process};
+use super::process::{self, Death, Process};
 use super::protocol::CompileOrder;
 use super::slot::Ready;
 use super::wire::{Flow, WireError};
@@ -187,7 +187,12 @@ impl Compile {
         let (budget, confined) = (self.budget, self.process.leaf.is_some());
         let fault = |message| Err(Outcome::EngineFault { message });
         let death = match self.process.reap() {
-            Ok(death) => death,
+            Ok((death, leaf)) => {
+                if let Some(leaf) = leaf {
+                    process::delete(&leaf);
+                }
+                death
+            }
             Err(error) => return fault(format!("the compiler cannot be waited for: {error}")),
         };
         match (self.decided, self.said) {

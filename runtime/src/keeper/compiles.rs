@@ -8,6 +8,7 @@ use stint_api::outcome::Outcome;
 use super::clock::BootTime;
 use super::compile::Compile;
 use super::limits::Holding;
+use super::process::Process;
 use super::protocol::CompileOrder;
 use super::slot::Ready;
 use super::watch::{Serial, Watch};
@@ -56,7 +57,7 @@ impl Compiles {
             let module = order.module;
             match Compile::start(order, holding, now) {
                 Ok(mut compile) => match watch.adopt(&mut compile.process) {
-                    Ok(_) => self.running.push(compile),
+                    Ok(()) => self.running.push(compile),
                     // Nobody would hear of its end, so it ends here and now.
                     Err(error) => failed.push(compile.abandon(&error)),
                 },
@@ -81,6 +82,11 @@ impl Compiles {
             compile.kill();
         }
         None
+    }
+
+    /// The compilers that run.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.running.iter().map(|compile| &compile.process)
     }
 
     /// When it wants [`Compiles::tick`].

@@ -1,5 +1,5 @@
-//! What a keeper holds: slots, compilations, the spool, and the lease that lets
-//! slots run. Orders go in, words for the node come out; who the node is, and
+//! What a keeper holds: slots, workers that wait, compilations, the spool, and the
+//! lease that lets slots run. Orders go in, words for the node come out; who the node is, and
 //! whether there is one, is of no interest here.
 
 use std::collections::BTreeMap;
@@ -8,13 +8,18 @@ use stint_api::id::AttemptId;
 use stint_api::outcome::{Outcome, Usage};
 use stint_api::quantity::Bytes;
 use stint_api::time::Span;
+use stint_cgroup::Leaf;
 
+use super::artifacts::Artifacts;
 use super::clock::{BootTime, Clock};
 use super::compiles::{Compiled, Compiles};
 use super::limits::{Holding, chain};
+use super::pool::Pool;
+use super::process::{self, Process};
 use super::protocol::{CompileOrder, FromKeeper, PROTOCOL, Spooled, StartOrder};
-use super::slot::{Ready, Slot};
+use super::slot::{Finished, Ready, Slot};
 use super::spool::Spool;
+use super::start::{self, Choice, Means};
 use super::watch::{Serial, Watch};
 
 /// Slots at once. Each is a process and half a dozen descriptors; a node whose
@@ -37,6 +42,10 @@ pub(crate) struct Held {
     /// The slots by attempt.
     serials: BTreeMap<AttemptId, Serial>,
     compiles: Compiles,
+    artifacts: Artifacts,
+    pool: Pool,
+    /// Leaves of slots that ended, to be removed when nobody waits for anything.
+    empty: Vec<Leaf>,
     /// Whether nothing may start any more.
     ending: bool,
     words: Vec<FromKeeper>,
@@ -64,6 +73,9 @@ impl Held {
             slots: BTreeMap::new(),
             serials: BTreeMap::new(),
             compiles: Compiles::default(),
+            artifacts: Artifacts::default(),
+            pool: Pool::default(),
+            empty: Vec::new(),
             ending: false,
             words: Vec::new(),
         }
@@ -72,6 +84,10 @@ impl Held {
     /// Lets slots run until `until`.
     pub(crate) fn lease(&mut self, until: BootTime, now: BootTime) {
         if until > now {
+            if self.lease.is_none() && !self.ending {
+                // A node that takes a lease is about to start something.
+                self.pool.expect(now);
+            }
             let until = until.min(now.after(LEASE_MAX));
             self.lease = self.lease.max(Some(until));
         }
@@ -96,13 +112,30 @@ impl Held {
             let ended = Box::new(spooled.clone());
             return self.words.push(FromKeeper::Ended(ended));
         }
+        self.begin(order, Choice::Any, watch, now);
+    }
+
+    /// Starts an attempt on a worker of `choice`, or says why it cannot be.
+    fn begin(&mut self, order: StartOrder, choice: Choice, watch: &mut Watch, now: BootTime) {
         let (attempt, grant) = (order.attempt.clone(), order.grant.clone());
         let started = match self.refusal(now) {
             Some(outcome) => Err(outcome),
-            None => Slot::start(order, &self.holding, now),
+            None => {
+                let means = Means {
+                    holding: &self.holding,
+                    artifacts: &mut self.artifacts,
+                    pool: &mut self.pool,
+                    watch,
+                };
+                start::start(order, choice, means, now)
+            }
         };
         match started {
-            Ok(slot) => self.keep(slot, watch, now),
+            Ok(slot) => {
+                let serial = slot.process.watched.serial;
+                self.serials.insert(attempt, serial);
+                self.slots.insert(serial, slot);
+            }
             Err(outcome) => {
                 tracing::info!(%attempt, %outcome, "an attempt was not started");
                 self.words.push(FromKeeper::Ended(Box::new(Spooled {
@@ -136,23 +169,6 @@ impl Held {
         }
     }
 
-    fn keep(&mut self, mut slot: Slot, watch: &mut Watch, now: BootTime) {
-        match watch.adopt(&mut slot.process) {
-            Ok(serial) => {
-                self.serials.insert(slot.attempt().clone(), serial);
-                self.slots.insert(serial, slot);
-            }
-            // Nobody would hear of its end, so it ends here and now.
-            Err(error) => {
-                slot.kill(Outcome::StartFailed {
-                    step: format!("keeper: watch the worker: {error}"),
-                });
-                let spooled = slot.finish(&self.clock, now);
-                self.end(spooled);
-            }
-        }
-    }
-
     /// Kills an attempt, if it runs.
     pub(crate) fn kill(&mut self, attempt: &AttemptId, why: Outcome) {
         let serial = self.serials.get(attempt);
@@ -169,10 +185,11 @@ impl Held {
     }
 
     /// Kills everything, and starts nothing any more.
-    pub(crate) fn stop(&mut self, why: &Outcome) {
+    pub(crate) fn stop(&mut self, why: &Outcome, watch: &Watch, now: BootTime) {
         self.ending = true;
         self.kill_all(why);
         self.compiles.stop();
+        self.pool.stop(watch, now);
     }
 
     /// Forgets an attempt that ended.
@@ -211,25 +228,38 @@ impl Held {
             {
                 let attempt = slot.attempt().clone();
                 self.words.push(FromKeeper::Started { attempt, at });
+                if let Some(sha256) = slot.compared() {
+                    self.artifacts.compared(sha256);
+                }
             }
             if ready.ended {
-                self.reap(serial, now);
+                self.reap(serial, watch, now);
             } else if let Err(error) = watch.listen_to(&mut slot.process) {
                 slot.kill(Outcome::EngineFault {
                     message: format!("the worker cannot be heard: {error}"),
                 });
             }
-        } else if let Some(ended) = self.compiles.turn(serial, ready, watch) {
+        } else if !self.pool.turn(serial, ready, watch, now)
+            && let Some(ended) = self.compiles.turn(serial, ready, watch)
+        {
             self.compiled(ended);
             self.start_compiles(watch, now);
         }
     }
 
-    fn reap(&mut self, serial: Serial, now: BootTime) {
+    fn reap(&mut self, serial: Serial, watch: &mut Watch, now: BootTime) {
         if let Some(slot) = self.slots.remove(&serial) {
             self.serials.remove(slot.attempt());
-            let spooled = slot.finish(&self.clock, now);
-            self.end(spooled);
+            let (finished, leaf) = slot.finish(&self.clock, now);
+            self.empty.extend(leaf);
+            match finished {
+                Finished::Ended(spooled) => self.end(*spooled),
+                Finished::Again(order) => {
+                    let attempt = &order.attempt;
+                    tracing::warn!(%attempt, "a worker died before it began; another begins");
+                    self.begin(*order, Choice::Own, watch, now);
+                }
+            }
         }
     }
 
@@ -247,11 +277,31 @@ impl Held {
     /// When it wants [`Held::tick`].
     pub(crate) fn wake(&self) -> Option<BootTime> {
         let slots = self.slots.values().filter_map(Slot::wake);
-        slots.chain(self.lease).chain(self.compiles.wake()).min()
+        let rest = [
+            self.lease,
+            self.compiles.wake(),
+            self.artifacts.wake(),
+            self.pool.wake(),
+        ];
+        slots.chain(rest.into_iter().flatten()).min()
+    }
+
+    /// Whether [`Held::tidy`] has something to do.
+    pub(crate) fn is_untidy(&self) -> bool {
+        !self.empty.is_empty() || self.pool.is_due()
+    }
+
+    /// Does one thing for which nobody waits: an order that has come goes before it.
+    pub(crate) fn tidy(&mut self, watch: &mut Watch, now: BootTime) {
+        if let Some(leaf) = self.empty.pop() {
+            process::delete(&leaf);
+        } else if !self.ending {
+            self.pool.refill(&self.holding, watch, now);
+        }
     }
 
     /// Does what is due.
-    pub(crate) fn tick(&mut self, now: BootTime) {
+    pub(crate) fn tick(&mut self, watch: &Watch, now: BootTime) {
         if self.lease.is_some_and(|until| now >= until) {
             self.lease = None;
             if !self.slots.is_empty() {
@@ -261,16 +311,27 @@ impl Held {
                 );
             }
             self.kill_all(&Outcome::NodeLost);
+            // Nothing can start before the next.
+            self.pool.stop(watch, now);
         }
         for slot in self.slots.values_mut() {
             slot.tick(now);
         }
         self.compiles.tick(now);
+        self.artifacts.tick(now);
+        let slots = self.slots.values().map(|slot| &slot.process);
+        let others = slots.chain(self.compiles.processes()).map(Process::pid);
+        self.pool.tick(others, watch, now);
     }
 
-    /// Whether nothing runs or waits.
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing runs that anybody asked for.
+    pub(crate) fn is_idle(&self) -> bool {
         self.slots.is_empty() && self.compiles.is_empty()
+    }
+
+    /// Whether nothing is left at all, not even to be cleared away.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_idle() && self.pool.is_empty() && self.empty.is_empty()
     }
 
     /// What has to be said to the node, if there is one.

@@ -62,7 +62,9 @@ fn a_lease_is_never_shortened_and_never_endless() {
     assert!(held.has_lease(now.after(Span::from_millis(999))));
     assert!(!held.has_lease(now.after(SECOND)));
     held.lease(BootTime::from_nanos(u64::MAX), now);
-    assert_eq!(held.wake(), Some(now.after(LEASE_MAX)));
+    let almost = LEASE_MAX - Span::from_nanos(1);
+    assert!(held.has_lease(now.after(almost)));
+    assert!(!held.has_lease(now.after(LEASE_MAX)));
 }
 
 #[test]
@@ -74,7 +76,7 @@ fn what_must_not_start_is_refused_and_not_spooled() {
     held.lease(now.after(SECOND), now);
     let late = now.after(SECOND);
     assert_eq!(refused(&mut held, "a.1.t0.g1.1", late), Outcome::NodeLost);
-    held.stop(&Outcome::Drained);
+    held.stop(&Outcome::Drained, &Watch::new().unwrap(), now);
     assert_eq!(refused(&mut held, "a.1.t0.g1.1", now), Outcome::Drained);
     assert_eq!(held.spool.len(), 0);
     assert!(held.is_empty());

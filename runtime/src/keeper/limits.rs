@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use stint_api::id::Digest;
-use stint_api::quantity::Resources;
+use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_cgroup::{CreateError, Leaf, Limits, Tree, Version};
 
 use super::options::LimitsMode;
@@ -91,6 +91,16 @@ pub(crate) fn of_slot(resources: &Resources) -> Limits {
         memory_bytes: resources.memory.0.saturating_add(ENGINE_ALLOWANCE_BYTES),
         pids: PIDS_MAX,
     }
+}
+
+/// What the leaf of a worker is held to that waits, before any limits are known: the
+/// engine's allowance, and a core to warm up on.
+pub(crate) fn of_berth() -> Limits {
+    of_slot(&Resources {
+        cpu: Millicores(1_000),
+        memory: Bytes::mebi(256),
+        scratch: Bytes(0),
+    })
 }
 
 /// How a keeper on this machine would hold its slots: `cgroup v1`, `cgroup v2`

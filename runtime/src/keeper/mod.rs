@@ -6,7 +6,8 @@
 //!    └──▶ serve: one loop, which waits on one watch
 //!           ├─ link: connections, and which of them is the node
 //!           ├─ held: orders in, words out
-//!           │    ├─ slot: a worker in its leaf         ├─ spool: how attempts ended
+//!           │    ├─ start: from an order to a slot     ├─ spool: how attempts ended
+//!           │    ├─ slot: a worker in its leaf         ├─ pool: workers that wait, zygotes
 //!           │    └─ compiles: compilers in theirs      └─ the lease
 //!           └─ bell: the signals that end it
 //! ```
@@ -16,10 +17,14 @@
 pub mod client;
 pub mod protocol;
 
+mod artifacts;
 mod bell;
+mod berthed;
+mod berths;
 pub(crate) mod clock;
 mod compile;
 mod compiles;
+mod demand;
 mod held;
 mod home;
 mod launch;
@@ -28,13 +33,17 @@ mod link;
 mod log;
 mod main;
 mod options;
+mod pool;
 mod process;
 mod serve;
 mod slot;
 mod spool;
+mod start;
+mod strays;
 mod verdict;
 mod watch;
 pub(crate) mod wire;
+mod zygote;
 
 pub(crate) use limits::probe as limits_probe;
 pub(crate) use main::main;

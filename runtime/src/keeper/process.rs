@@ -1,15 +1,18 @@
-//! A worker or compiler as its keeper sees it: a child process of the same
-//! binary, in its leaf cgroup before it is told anything, with a socket to it
+//! A zygote, worker or compiler as its keeper sees it: a child process of the same
+//! binary, in its leaf cgroup before it is told of any job, with a socket to it
 //! and a pidfd for its life and death.
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Command, ExitStatus, Stdio};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal,
+    waitid,
+};
 use stint_api::time::Span;
 use stint_cgroup::{AddError, Leaf, Usage};
 
@@ -36,12 +39,15 @@ pub(crate) enum SpawnError {
     /// It did not get under its limits.
     #[error("put the process into its cgroup")]
     Add(#[source] AddError),
+    /// It should have got there by itself.
+    #[error("the process is not in its cgroup")]
+    Outside,
 }
 
 /// A child that was started and not yet reaped.
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
+    pid: u32,
     /// Readable when the child has ended.
     pub(crate) pidfd: OwnedFd,
     /// The other end is the child's standard input.
@@ -50,6 +56,15 @@ pub(crate) struct Process {
     pub(crate) leaf: Option<Leaf>,
     /// How the poll loop knows it.
     pub(crate) watched: Watched,
+    /// What it had used before it was told of a job.
+    before: Used,
+}
+
+/// What a child has used.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    cpu: Span,
+    throttled: Span,
 }
 
 /// How a child ended, and what the kernel counted.
@@ -66,7 +81,7 @@ pub(crate) struct Death {
 impl Death {
     /// The signal that ended it.
     pub(crate) fn signal(&self) -> Option<i32> {
-        std::os::unix::process::ExitStatusExt::signal(&self.status)
+        self.status.signal()
     }
 
     /// Whether the kernel killed it at its memory limit.
@@ -84,22 +99,23 @@ impl Process {
         speech: Speech,
         leaf: Option<Leaf>,
     ) -> Result<Self, SpawnError> {
-        let started = start(verb, speech).and_then(|(mut child, pidfd, wire)| {
-            match leaf.as_ref().map_or(Ok(()), |leaf| leaf.add(child.id())) {
-                Ok(()) => Ok((child, pidfd, wire)),
+        let started = start(verb, speech).and_then(|(pid, pidfd, wire)| {
+            match leaf.as_ref().map_or(Ok(()), |leaf| leaf.add(pid)) {
+                Ok(()) => Ok((pid, pidfd, wire)),
                 Err(error) => {
-                    abandon(&mut child);
+                    abandon(&pidfd);
                     Err(SpawnError::Add(error))
                 }
             }
         });
         match started {
-            Ok((child, pidfd, wire)) => Ok(Self {
-                child,
+            Ok((pid, pidfd, wire)) => Ok(Self {
+                pid,
                 pidfd,
                 wire,
                 leaf,
                 watched: Watched::default(),
+                before: Used::default(),
             }),
             Err(error) => {
                 if let Some(leaf) = leaf {
@@ -110,9 +126,48 @@ impl Process {
         }
     }
 
+    /// The child `pid`, which a zygote forked and which is heard on `wire`: if it
+    /// is a child of this keeper, and in its leaf.
+    pub(crate) fn forked(
+        pid: u32,
+        wire: Wire,
+        leaf: Option<Leaf>,
+        watched: Watched,
+    ) -> Result<Self, SpawnError> {
+        match child(pid, leaf.as_ref()) {
+            Ok(pidfd) => Ok(Self {
+                pid,
+                pidfd,
+                wire,
+                leaf,
+                watched,
+                before: Used::default(),
+            }),
+            Err(error) => {
+                leaf.iter().for_each(clear);
+                Err(error)
+            }
+        }
+    }
+
+    /// Lets what it has used so far count for no job.
+    pub(crate) fn count(&mut self) {
+        let counted = self.leaf.as_ref().and_then(|leaf| leaf.usage().ok());
+        self.before = match counted {
+            Some(usage) => Used {
+                cpu: Span::from_nanos(usage.cpu_nanos),
+                throttled: Span::from_nanos(usage.throttled_nanos),
+            },
+            None => Used {
+                cpu: main_thread_cpu(self.pid).unwrap_or(Span::ZERO),
+                throttled: Span::ZERO,
+            },
+        };
+    }
+
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid
     }
 
     /// Sends it a signal, through the pidfd: never to another that took its number.
@@ -128,39 +183,67 @@ impl Process {
             return false;
         };
         leaf.clear_oom_events();
-        leaf.usage().is_ok_and(|usage| usage.oom_kills > 0)
+        leaf.oom_kills().is_ok_and(|kills| kills > 0)
     }
 
-    /// Reaps the child, whose pidfd is readable, kills what it may have left in
-    /// its leaf, and removes the leaf.
-    pub(crate) fn reap(mut self) -> io::Result<Death> {
+    /// Reaps the child, whose pidfd is readable, and kills what it may have left in
+    /// its leaf. The leaf is to be removed when there is time for that.
+    pub(crate) fn reap(self) -> io::Result<(Death, Option<Leaf>)> {
         // While it is a zombie its figures can still be read.
-        let cpu = main_thread_cpu(self.pid());
-        let status = self.child.wait()?;
+        let cpu = match self.leaf {
+            None => main_thread_cpu(self.pid),
+            Some(_) => None,
+        };
+        let status = wait(&self.pidfd)?;
         let counted = self.leaf.as_ref().and_then(|leaf| {
             if let Err(error) = leaf.kill() {
                 tracing::error!(leaf = leaf.name(), error = chain(&error), "not all killed");
             }
-            let usage = leaf.usage();
-            delete(leaf);
-            usage
+            leaf.usage()
                 .inspect_err(|error| {
                     tracing::error!(leaf = leaf.name(), error = chain(error), "no usage");
                 })
                 .ok()
         });
-        Ok(Death {
+        let Used {
+            cpu: own,
+            throttled,
+        } = self.before;
+        let death = Death {
             status,
-            counted,
-            cpu,
-        })
+            counted: counted.map(|usage| Usage {
+                cpu_nanos: usage.cpu_nanos.saturating_sub(own.as_nanos()),
+                throttled_nanos: (usage.throttled_nanos).saturating_sub(throttled.as_nanos()),
+                ..usage
+            }),
+            cpu: cpu.map(|cpu| cpu - own),
+        };
+        Ok((death, self.leaf))
+    }
+
+    /// Kills the child, waits for it, and leaves nothing of it. For one that runs
+    /// nothing of a job; it dies at once.
+    pub(crate) fn kill_and_reap(self) {
+        self.signal(Signal::KILL);
+        self.bury();
+    }
+
+    /// Reaps a child that nobody asks about any more, and removes its leaf.
+    pub(crate) fn bury(self) {
+        let pid = self.pid;
+        match self.reap() {
+            Ok((_, Some(leaf))) => delete(&leaf),
+            Ok((_, None)) => {}
+            Err(error) => tracing::error!(pid, %error, "a child cannot be waited for"),
+        }
     }
 }
 
-fn start(verb: &[&str], speech: Speech) -> Result<(Child, OwnedFd, Wire), SpawnError> {
+fn start(verb: &[&str], speech: Speech) -> Result<(u32, OwnedFd, Wire), SpawnError> {
     let (verb, arguments) = verb.split_first().unwrap_or((&"", &[]));
     let (ours, theirs) = UnixStream::pair().map_err(SpawnError::Socket)?;
     let wire = Wire::new(ours, speech).map_err(SpawnError::Socket)?;
+    // Waited for by its pidfd: what the library has of it is let go.
     let mut child = Command::new(OWN_BINARY)
         .arg0("stint")
         .arg(verb)
@@ -172,28 +255,78 @@ fn start(verb: &[&str], speech: Speech) -> Result<(Child, OwnedFd, Wire), SpawnE
         .stderr(Stdio::null())
         .spawn()
         .map_err(SpawnError::Spawn)?;
-    // It is not reaped before `wait`, so its number is its own.
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    let opened = pid
-        .ok_or(rustix::io::Errno::SRCH)
-        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-    match opened {
-        Ok(pidfd) => Ok((child, pidfd, wire)),
+    // It is not reaped before it is waited for, so its number is its own.
+    match open(child.id()) {
+        Ok(pidfd) => Ok((child.id(), pidfd, wire)),
         Err(error) => {
-            abandon(&mut child);
+            if let Err(error) = child.kill().and_then(|()| child.wait().map(drop)) {
+                tracing::error!(pid = child.id(), %error, "a child that failed to start stays");
+            }
             Err(SpawnError::Pidfd(error))
         }
     }
 }
 
-/// Ends a child that was told nothing yet.
-fn abandon(child: &mut Child) {
-    if let Err(error) = child.kill().and_then(|()| child.wait().map(drop)) {
-        tracing::error!(pid = child.id(), %error, "a child that failed to start stays");
+fn open(pid: u32) -> Result<OwnedFd, rustix::io::Errno> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.ok_or(rustix::io::Errno::SRCH)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()))
+}
+
+/// The child `pid` of this keeper, if it is one, and is in `leaf`.
+fn child(pid: u32, leaf: Option<&Leaf>) -> Result<OwnedFd, SpawnError> {
+    let pidfd = open(pid).map_err(SpawnError::Pidfd)?;
+    // It fails for who is no child of ours, and finds nothing while it lives.
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::PidFd(pidfd.as_fd()), options).map_err(SpawnError::Pidfd)?;
+    if leaf.is_none_or(|leaf| leaf.holds(pid)) {
+        return Ok(pidfd);
+    }
+    abandon(&pidfd);
+    Err(SpawnError::Outside)
+}
+
+/// Waits for a child that has ended, or is about to.
+fn wait(pidfd: &OwnedFd) -> io::Result<ExitStatus> {
+    loop {
+        match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED) {
+            Ok(Some(status)) => return Ok(exit_status(&status)),
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 
-fn delete(leaf: &Leaf) {
+/// In the one form that the library knows; the kernel has two.
+fn exit_status(status: &WaitIdStatus) -> ExitStatus {
+    const EXIT_CODE_SHIFT: u32 = 8;
+    const CORE_DUMPED: i32 = 0x80;
+    let raw = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => code << EXIT_CODE_SHIFT,
+        (None, Some(signal)) if status.dumped() => signal | CORE_DUMPED,
+        (None, signal) => signal.unwrap_or(0),
+    };
+    ExitStatus::from_raw(raw)
+}
+
+/// Ends a child that was told nothing yet.
+fn abandon(pidfd: &OwnedFd) {
+    let ended = pidfd_send_signal(pidfd, Signal::KILL).map_err(io::Error::from);
+    if let Err(error) = ended.and_then(|()| wait(pidfd).map(drop)) {
+        tracing::error!(%error, "a child that failed to start stays");
+    }
+}
+
+/// Kills what is in a leaf that nobody uses, and removes it.
+pub(crate) fn clear(leaf: &Leaf) {
+    if let Err(error) = leaf.kill() {
+        tracing::error!(leaf = leaf.name(), error = chain(&error), "not all killed");
+    }
+    delete(leaf);
+}
+
+/// Removes an empty leaf.
+pub(crate) fn delete(leaf: &Leaf) {
     if let Err(error) = leaf.delete() {
         // The next keeper sweeps it.
         tracing::error!(leaf = leaf.name(), error = chain(&error), "a leaf stays");

@@ -1,5 +1,5 @@
 //! The keeper's loop: waits until something is ready or due, does it, says what
-//! is to be said. One thread, one place to wait, and nothing that blocks but the
+//! is to be said; and when there is nothing of that, tidies up. One thread, one place to wait, and nothing that blocks but the
 //! kernel's own work on a cgroup.
 //!
 //! ```text
@@ -36,6 +36,10 @@ const ACCEPTED_AT_ONCE: usize = 8;
 /// descriptors or memory, which it would fail for again at once.
 const DEAF_FOR: Span = Span::from_millis(100);
 
+/// How many turns tidying is put off. A turn is an order or a word of a worker, and
+/// an attempt takes five of them.
+const PUT_OFF_MAX: u32 = 4;
+
 /// A keeper at work.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -51,6 +55,8 @@ pub(crate) struct Keeper {
     deaf_until: Option<BootTime>,
     /// When it goes whatever is left; absent while it keeps.
     ending: Option<BootTime>,
+    /// Turns since something untidy was left as it is.
+    put_off: u32,
 }
 
 impl Keeper {
@@ -76,6 +82,7 @@ impl Keeper {
             born: BootTime::now(),
             deaf_until: None,
             ending: None,
+            put_off: 0,
         })
     }
 
@@ -93,8 +100,12 @@ impl Keeper {
                 break;
             }
             let busy = self.peers.busy();
+            let untidy = self.held.is_untidy();
             let wake = self.wake();
-            self.watch.wait(wake, !busy.is_empty(), &mut topics)?;
+            let at_once = untidy || !busy.is_empty();
+            self.watch.wait(wake, at_once, &mut topics)?;
+            let idle = topics.is_empty() && busy.is_empty();
+            self.tidy(untidy, idle);
             for topic in &topics {
                 self.turn(*topic)?;
             }
@@ -106,6 +117,16 @@ impl Keeper {
         self.held.close();
         drop(self.peers);
         Ok(())
+    }
+
+    /// Does one of the things that nobody waits for, when there is nothing else to
+    /// do; and now and then although there is, for they would pile up.
+    fn tidy(&mut self, untidy: bool, idle: bool) {
+        self.put_off = if untidy { self.put_off + 1 } else { 0 };
+        if untidy && (idle || self.put_off > PUT_OFF_MAX) {
+            self.put_off = 0;
+            self.held.tidy(&mut self.watch, BootTime::now());
+        }
     }
 
     /// When something is due next.
@@ -122,7 +143,7 @@ impl Keeper {
 
     /// Does what is due.
     fn tick(&mut self, now: BootTime) -> io::Result<()> {
-        self.held.tick(now);
+        self.held.tick(&self.watch, now);
         if self.deaf_until.is_some_and(|until| now >= until) {
             self.deaf_until = None;
             if self.ending.is_none() {
@@ -223,7 +244,7 @@ impl Keeper {
         let alone = self.peers.is_empty();
         match self.lifetime {
             Lifetime::WithNode if self.peers.has_met() || alone => self.end(&Outcome::NodeLost),
-            Lifetime::Outlives if alone && self.held.is_empty() && !self.held.has_lease(now) => {
+            Lifetime::Outlives if alone && self.held.is_idle() && !self.held.has_lease(now) => {
                 self.end(&Outcome::NodeLost)
             }
             Lifetime::WithNode | Lifetime::Outlives => Ok(()),
@@ -235,8 +256,9 @@ impl Keeper {
         if self.ending.is_some() {
             return Ok(());
         }
-        self.ending = Some(BootTime::now().after(ENDING_WITHIN));
-        self.held.stop(why);
+        let now = BootTime::now();
+        self.ending = Some(now.after(ENDING_WITHIN));
+        self.held.stop(why, &self.watch, now);
         if self.deaf_until.is_none() {
             self.watch.remove(&self.listener)?;
         }

@@ -14,24 +14,20 @@
 //! The worker is taken as hostile: the first reason that the keeper decides is
 //! the outcome, and what the worker says counts only if it came before that.
 
-use std::os::fd::AsFd as _;
-
 use rustix::process::Signal;
 use stint_api::id::AttemptId;
 use stint_api::link::Grant;
 use stint_api::outcome::{DeadlineScope, Outcome};
 use stint_api::time::{Span, Time};
-use stint_sandbox::{Files, OpenError};
+use stint_cgroup::Leaf;
 
 use super::clock::{BootTime, Clock};
-use super::limits::{Holding, chain, of_slot};
+use super::limits::chain;
 use super::process::Process;
 use super::protocol::{Running, Spooled, StartOrder};
 use super::verdict;
-use super::wire::{Flow, WireError};
-use crate::WORKER_VERB;
-use crate::worker::berth_argument;
-use crate::worker::protocol::{Assignment, FromWorker, Module, SPEECH, Said};
+use super::wire::Flow;
+use crate::worker::protocol::{FromWorker, Said};
 
 /// Longest time until a worker is up and has loaded its module. It takes milliseconds, also
 /// at a hundredth of a core; a machine that swaps may need seconds.
@@ -76,6 +72,9 @@ pub(crate) struct Slot {
     timeout: Span,
     /// Public to the poll loop, which waits on its descriptors.
     pub(crate) process: Process,
+    comparing: Option<[u8; 32]>,
+    /// The order, as long as another worker may be tried: nothing of it has run.
+    again: Option<Box<StartOrder>>,
     state: State,
     started: Option<BootTime>,
     /// What the keeper decided; the first decision stays.
@@ -86,31 +85,31 @@ pub(crate) struct Slot {
     fault: Option<String>,
 }
 
+/// What came of a slot.
+#[derive(Debug)]
+pub(crate) enum Finished {
+    /// The attempt ended.
+    Ended(Box<Spooled>),
+    /// It never began: its worker died while it only waited for it.
+    Again(Box<StartOrder>),
+}
+
 impl Slot {
-    /// Makes the leaf, starts the worker in it, and gives it its plan.
-    ///
-    /// # Errors
-    /// The outcome of an attempt of which nothing ran.
-    pub(crate) fn start(
+    /// An attempt whose worker was just told of it, and is to compare the artifact
+    /// with `comparing` if that is given.
+    pub(crate) fn new(
         order: StartOrder,
-        holding: &Holding,
+        process: Process,
+        comparing: Option<[u8; 32]>,
         now: BootTime,
-    ) -> Result<Self, Outcome> {
-        let step = |step: String| Outcome::StartFailed { step };
-        let opened = |error: OpenError| step(format!("files: {error}"));
-        let files = Files::open(&order.plan).map_err(opened)?;
-        let artifact = Files::artifact(&order.plan).map_err(opened)?;
-        let leaf = holding
-            .leaf(&order.attempt.to_string(), of_slot(&order.limits))
-            .map_err(|error| step(format!("cgroup: {}", chain(&error))))?;
-        let verb = [WORKER_VERB, berth_argument(order.plan.profile)];
-        let process = Process::spawn(&verb, SPEECH, leaf)
-            .map_err(|error| step(format!("worker: {}", chain(&error))))?;
-        let mut slot = Self {
+    ) -> Self {
+        Self {
             attempt: order.attempt,
             grant: order.grant,
             timeout: order.timeout,
             process,
+            comparing,
+            again: None,
             state: State::Arming {
                 until: now.after(ARMING),
             },
@@ -118,23 +117,24 @@ impl Slot {
             decided: None,
             said: None,
             fault: None,
-        };
-        let assignment = Assignment {
-            module: Module::Given {
-                profile: order.plan.profile,
-                sha256: Some(order.plan.artifact_sha256),
-            },
-            guest: order.plan.guest(),
-        };
-        let mut fds = vec![artifact.as_fd()];
-        fds.extend(files.fds());
-        match slot.process.wire.give(&assignment, &fds) {
-            Ok(()) => {}
-            // It is gone already; how it died says more than that it does not listen.
-            Err(WireError::Socket(_)) => slot.die(),
-            Err(error) => slot.decide(step(format!("plan: {}", chain(&error)))),
         }
-        Ok(slot)
+    }
+
+    /// The same of a worker that waited: if it dies before it runs anything, of which
+    /// only it can be the reason, another may be tried with `order`.
+    pub(crate) fn on_trial(mut self, order: StartOrder) -> Self {
+        self.again = Some(Box::new(order));
+        self
+    }
+
+    /// What the worker has found to be the artifact's sha-256, once it runs.
+    pub(crate) fn compared(&self) -> Option<&[u8; 32]> {
+        self.comparing.as_ref().filter(|_| self.started.is_some())
+    }
+
+    /// Its worker cannot be told anything.
+    pub(crate) fn give_up(&mut self) {
+        self.die();
     }
 
     /// Which attempt it is.
@@ -217,8 +217,9 @@ impl Slot {
         }
     }
 
-    /// Reaps the worker, which has ended, and draws up the outcome.
-    pub(crate) fn finish(self, clock: &Clock, now: BootTime) -> Spooled {
+    /// Reaps the worker, which has ended, and draws up the outcome. The leaf is
+    /// empty, and to be removed when there is time for that.
+    pub(crate) fn finish(self, clock: &Clock, now: BootTime) -> (Finished, Option<Leaf>) {
         let started_at = self.started_at(clock);
         let wall = self.started.map_or(Span::ZERO, |since| now.since(since));
         let words = verdict::Words {
@@ -226,11 +227,19 @@ impl Slot {
             said: self.said,
             fault: self.fault,
         };
-        let ending = match self.process.reap() {
-            Ok(death) => verdict::of_attempt(words, &death, wall),
-            Err(error) => verdict::Ending::unreaped(words, &error),
+        let (ending, leaf) = match self.process.reap() {
+            Ok((death, leaf)) => {
+                if let Some(order) = self.again
+                    && words.are_none()
+                    && !death.out_of_memory()
+                {
+                    return (Finished::Again(order), leaf);
+                }
+                (verdict::of_attempt(words, &death, wall), leaf)
+            }
+            Err(error) => (verdict::Ending::unreaped(words, &error), None),
         };
-        Spooled {
+        let spooled = Spooled {
             attempt: self.attempt,
             grant: self.grant,
             outcome: ending.outcome,
@@ -238,7 +247,8 @@ impl Slot {
             logs_dropped: ending.logs_dropped,
             started_at,
             ended_at: clock.time_at(now),
-        }
+        };
+        (Finished::Ended(Box::new(spooled)), leaf)
     }
 
     /// Reads once from the worker.
@@ -264,8 +274,10 @@ impl Slot {
             return self.lied("it spoke after its last word");
         }
         match (message, self.state) {
+            (FromWorker::Berthed { .. }, _) => self.lied("it is no longer at its berth"),
             (FromWorker::Running, State::Arming { .. }) => {
                 self.started = Some(now);
+                self.again = None;
                 self.state = State::Running {
                     until: now.after(self.timeout),
                 };

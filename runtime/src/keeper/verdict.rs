@@ -21,6 +21,13 @@ pub(crate) struct Words {
     pub(crate) fault: Option<String>,
 }
 
+impl Words {
+    /// Whether nothing was.
+    pub(crate) fn are_none(&self) -> bool {
+        self.decided.is_none() && self.said.is_none() && self.fault.is_none()
+    }
+}
+
 /// How an attempt ended.
 #[derive(Debug)]
 pub(crate) struct Ending {

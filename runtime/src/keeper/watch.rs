@@ -14,6 +14,7 @@ use rustix::time::{
 
 use super::clock::BootTime;
 use super::process::Process;
+use super::wire::Wire;
 
 /// Events taken at once; more wait in the kernel, and come in turn.
 const EVENTS_AT_ONCE: usize = 256;
@@ -153,22 +154,35 @@ impl Watch {
     }
 
     /// Watches a child that is new here: its death, its leaf, its socket.
-    pub(crate) fn adopt(&mut self, process: &mut Process) -> io::Result<Serial> {
-        let serial = self.serial();
-        process.watched.serial = serial;
+    pub(crate) fn adopt(&mut self, process: &mut Process) -> io::Result<()> {
+        self.hear(&process.wire, &mut process.watched)?;
+        self.keep(process)
+    }
+
+    /// Watches the socket to a child of which nothing else is known yet.
+    pub(crate) fn hear(&mut self, wire: &Wire, watched: &mut Watched) -> io::Result<()> {
+        watched.serial = self.serial();
+        self.listen(wire, watched)
+    }
+
+    /// Watches the death and the leaf of a child that is heard already.
+    pub(crate) fn keep(&self, process: &Process) -> io::Result<()> {
+        let serial = process.watched.serial;
         self.add(&process.pidfd, Topic::Ended(serial))?;
-        if let Some(leaf) = &process.leaf {
-            self.add(leaf.oom_events(), Topic::Memory(serial))?;
+        match &process.leaf {
+            Some(leaf) => self.add(leaf.oom_events(), Topic::Memory(serial)),
+            None => Ok(()),
         }
-        self.listen_to(process)?;
-        Ok(serial)
     }
 
     /// Watches a child's socket for what it wants now.
     pub(crate) fn listen_to(&self, process: &mut Process) -> io::Result<()> {
-        let topic = Topic::Wire(process.watched.serial);
-        let interest = &mut process.watched.interest;
-        self.follow(&process.wire, topic, interest, process.wire.interest())
+        self.listen(&process.wire, &mut process.watched)
+    }
+
+    fn listen(&self, wire: &Wire, watched: &mut Watched) -> io::Result<()> {
+        let topic = Topic::Wire(watched.serial);
+        self.follow(wire, topic, &mut watched.interest, wire.interest())
     }
 
     /// Waits until something is ready or the boot clock shows `until`; not at all

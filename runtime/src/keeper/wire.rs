@@ -99,6 +99,11 @@ impl Wire {
         interest
     }
 
+    /// Whether anything may still come.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// Whether nothing waits to go out.
     pub(crate) fn is_clear(&self) -> bool {
         self.outgoing.is_empty()

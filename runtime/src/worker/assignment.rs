@@ -19,6 +19,7 @@ use crate::hearing::{Ear, Heard};
 pub(crate) fn serve(berth: &Berth<'_>, ear: &mut Ear) -> Result<(), ChildError> {
     let mut loaded = None;
     while let Some(Heard { message, fds }) = ear.hear::<Assignment>()? {
+        child::name(c"stint-worker");
         let before = cpu();
         let said = match start(berth, &mut loaded, message, fds) {
             Ok(attempt) => {

@@ -1,10 +1,10 @@
 //! The first part of a worker's life: it is up, in its leaf, with an engine made,
 //! and knows nothing of any job.
 
-use std::ffi::OsString;
+use std::ffi::OsStr;
 
 use rustix::process::Pid;
-use stint_sandbox::{Berth, Profile};
+use stint_sandbox::{Berth, Profile, WarmUp};
 
 use super::deadline;
 use super::protocol::{FromWorker, SPEECH};
@@ -18,12 +18,10 @@ pub(crate) const fn argument(profile: Profile) -> &'static str {
     }
 }
 
-/// Makes the engine of the profile that `argument` names; nothing after it said
-/// that this cannot be done. Before a fork as well as after one: nothing of it
-/// belongs to a process.
-pub(crate) fn make(argument: Option<OsString>) -> Result<Option<Berth<'static>>, ChildError> {
-    child::confess_panics(SPEECH, |message| FromWorker::Fault { message });
-    let named = |profile: &Profile| argument.as_deref() == Some(self::argument(*profile).as_ref());
+/// Makes the engine of the profile that `argument` names, or says why it cannot be
+/// made. Nothing of it belongs to a process: that may be forked with it.
+pub(crate) fn make(argument: Option<&OsStr>) -> Result<Result<Berth<'static>, String>, ChildError> {
+    let named = |profile: &Profile| argument == Some(self::argument(*profile).as_ref());
     let profile = [Profile::Plain, Profile::Exceptions]
         .into_iter()
         .find(named)
@@ -31,21 +29,28 @@ pub(crate) fn make(argument: Option<OsString>) -> Result<Option<Berth<'static>>,
     let made = deadline::arm(profile)
         .map_err(|error| error.to_string())
         .and_then(|interrupt| Berth::new(interrupt).map_err(|error| error.to_string()));
-    match made {
-        Ok(berth) => Ok(Some(berth)),
-        Err(error) => {
-            let message = child::shorten(error, child::MESSAGE_BYTES_MAX);
-            child::say(SPEECH, &FromWorker::Fault { message })?;
-            Ok(None)
-        }
-    }
+    Ok(made.map_err(|error| child::shorten(error, child::MESSAGE_BYTES_MAX)))
 }
 
 /// Makes this process a worker of `keeper`: bound to it, and as poor as it can be
-/// before its job is known.
-pub(crate) fn take(berth: &mut Berth<'_>, keeper: Pid) -> Result<(), ChildError> {
+/// before its job is known. Says that it is berthed, if it was warmed up.
+pub(crate) fn take(
+    berth: &mut Berth<'_>,
+    warm_up: Option<&WarmUp>,
+    keeper: Pid,
+) -> Result<(), ChildError> {
     child::bind(keeper)?;
+    child::name(c"stint-berth");
     berth.settle();
+    if let Some(warm_up) = warm_up
+        && let Err(error) = berth.warm_up(warm_up)
+    {
+        let message = child::shorten(error.to_string(), child::MESSAGE_BYTES_MAX);
+        return child::say(SPEECH, &FromWorker::Fault { message });
+    }
     // The jail's first stage goes here: identity, namespaces, root, a wide filter.
-    Ok(())
+    match warm_up {
+        Some(_) => child::say(SPEECH, &FromWorker::Berthed { pid: child::pid() }),
+        None => Ok(()),
+    }
 }

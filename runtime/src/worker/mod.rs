@@ -11,30 +11,48 @@
 
 pub(crate) mod protocol;
 
+pub(crate) mod berth;
+
 mod assignment;
-mod berth;
 mod deadline;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use rustix::process::Pid;
+use stint_sandbox::{Berth, WarmUp};
+
 use crate::child::{self, ChildError};
 use crate::hearing::Ear;
-use protocol::SPEECH;
+use protocol::{FromWorker, SPEECH};
 
-pub(crate) use berth::argument as berth_argument;
-
-/// Runs what the keeper, whose process id is the first of `args`, tells of, with
-/// an engine of the profile that is the second.
+/// A worker that was not forked from a zygote, and makes its own engine: of the
+/// profile that is the second of `args`, for the keeper whose process id is the first.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     child::exit(work(args))
 }
 
 fn work(mut args: impl Iterator<Item = OsString>) -> Result<(), ChildError> {
     let keeper = child::keeper(args.next())?;
-    let Some(mut berth) = berth::make(args.next())? else {
-        return Ok(());
-    };
-    berth::take(&mut berth, keeper)?;
-    assignment::serve(&berth, &mut Ear::new(SPEECH))
+    confess_panics();
+    match berth::make(args.next().as_deref())? {
+        Ok(mut berth) => live(&mut berth, None, keeper),
+        Err(message) => child::say(SPEECH, &FromWorker::Fault { message }),
+    }
+}
+
+/// The life of a worker of `keeper` whose engine is made. It warms up if somebody
+/// paid for that beforehand; who is waited for already does not.
+pub(crate) fn live(
+    berth: &mut Berth<'_>,
+    warm_up: Option<&WarmUp>,
+    keeper: Pid,
+) -> Result<(), ChildError> {
+    confess_panics();
+    berth::take(berth, warm_up, keeper)?;
+    assignment::serve(berth, &mut Ear::new(SPEECH))
+}
+
+fn confess_panics() {
+    child::confess_panics(SPEECH, |message| FromWorker::Fault { message });
 }

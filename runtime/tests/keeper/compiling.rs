@@ -12,7 +12,7 @@ use stint_runtime::keeper::client::{Event, Lifetime};
 use stint_runtime::keeper::protocol::CompileOrder;
 
 use crate::node::Node;
-use crate::site::{Site, children, guest, kill, until};
+use crate::site::{Site, compilers, guest, kill, until};
 
 fn order(site: &Site, wasm: &[u8]) -> CompileOrder {
     let path = site.dir().join("module.wasm");
@@ -86,8 +86,8 @@ pub(crate) async fn a_compiler_that_is_killed_is_told_of() {
     let order = order(&site, &wasm);
     node.keeper.compile(order.clone()).await.unwrap();
     let keeper = node.pid();
-    until("a compiler runs", || !children(keeper).is_empty()).await;
-    kill(children(keeper)[0], Signal::KILL);
+    until("a compiler runs", || !compilers(keeper).is_empty()).await;
+    kill(compilers(keeper)[0], Signal::KILL);
     let outcome = compiled(&mut node, &order).await.unwrap_err();
     assert_eq!(outcome.reason(), "engine-fault", "{outcome}");
     // The next one is not in its way.

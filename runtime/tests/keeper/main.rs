@@ -13,6 +13,7 @@ mod node;
 mod readopting;
 mod site;
 mod strangers;
+mod warming;
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -66,6 +67,15 @@ const TESTS: &[Test] = tests! {
         a_keeper_that_keeps_stays_until_the_lease_is_over,
         told_to_exit_it_ends_what_runs_first,
         a_signal_ends_it_in_order,
+    }
+    warming::{
+        a_start_takes_a_worker_that_waits,
+        without_cgroups_workers_wait_too,
+        a_zygote_that_is_killed_is_replaced,
+        a_worker_that_is_killed_at_its_berth_is_not_missed,
+        a_worker_that_is_killed_while_it_is_assigned_is_replaced,
+        nobody_waits_without_a_lease,
+        a_thousand_starts_leave_nothing_behind,
     }
     strangers::{
         garbage_is_cut_off_and_disturbs_nobody,

@@ -237,15 +237,46 @@ pub(crate) fn children(parent: i32) -> Vec<i32> {
     all.filter(|pid| of(*pid) == Some(parent)).collect()
 }
 
-/// Workers that were started by `keeper`, wherever they are now.
+/// Those of them that are called so.
+fn named(parent: i32, name: &str) -> Vec<i32> {
+    let is = |pid: &i32| {
+        let comm = fs::read_to_string(format!("/proc/{pid}/comm"));
+        comm.is_ok_and(|comm| comm.trim_end() == name)
+    };
+    children(parent).into_iter().filter(is).collect()
+}
+
+/// Workers of `keeper` that were assigned an attempt.
+pub(crate) fn workers(keeper: i32) -> Vec<i32> {
+    named(keeper, "stint-worker")
+}
+
+/// Workers of `keeper` that wait, or are about to.
+pub(crate) fn berthed(keeper: i32) -> Vec<i32> {
+    named(keeper, "stint-berth")
+}
+
+/// Zygotes of `keeper`.
+pub(crate) fn zygotes(keeper: i32) -> Vec<i32> {
+    named(keeper, "stint-zygote")
+}
+
+/// Compilers of `keeper`.
+pub(crate) fn compilers(keeper: i32) -> Vec<i32> {
+    let compiles = |pid: &i32| command(*pid).contains("__compile\0");
+    children(keeper).into_iter().filter(compiles).collect()
+}
+
+fn command(pid: i32) -> String {
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&command).into_owned()
+}
+
+/// Zygotes and workers that were started by `keeper` or for it, wherever they are now.
 pub(crate) fn workers_of(keeper: i32) -> Vec<i32> {
-    let of = format!("__worker\0{keeper}\0");
-    let all = processes().into_iter();
-    all.filter(|pid| {
-        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command).contains(&of)
-    })
-    .collect()
+    let of = ["__worker", "__zygote"].map(|verb| format!("{verb}\0{keeper}\0"));
+    let is = |pid: &i32| of.iter().any(|of| command(*pid).contains(of));
+    processes().into_iter().filter(is).collect()
 }
 
 pub(crate) fn kill(pid: i32, signal: Signal) {
