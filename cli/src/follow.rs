@@ -60,7 +60,10 @@ impl Follower<'_> {
                     Some(event) => self.progress.event(&event?),
                     None => break,
                 },
-                _ = ask.tick() => self.say_why_it_waits(&mut waiting).await,
+                _ = ask.tick() => {
+                    self.progress.still_preparing();
+                    self.say_why_it_waits(&mut waiting).await;
+                }
                 () = interrupts.next() => return self.cancel(interrupts).await,
             }
         }

@@ -35,6 +35,8 @@ enum Program {
     Module(PathBuf),
     /// The script in a file, with the kit of that name or the one for its suffix.
     Script { file: PathBuf, kit: Option<String> },
+    /// A file that is a script if there is a kit for its suffix, else hopefully a module.
+    Either(PathBuf),
 }
 
 impl Draft {
@@ -44,17 +46,23 @@ impl Draft {
         let extension = file.extension().and_then(|extension| extension.to_str());
         let (job, beside) = match extension {
             Some("toml") => (job_file::read(file)?, file.parent()),
-            None | Some("wasm") => (JobFile::of_module(file), None),
-            Some(_) => (JobFile::of_script(file), None),
+            _ => (JobFile::default(), None),
         };
+        let is_job_file = beside.is_some();
         let beside = beside.unwrap_or_else(|| Path::new(""));
-        let program = match (&job.module, &job.script) {
-            (_, Some(script)) => Program::Script {
+        let program = match (&job.module, &job.script, extension) {
+            (_, Some(script), _) => Program::Script {
                 file: beside.join(script),
                 kit: job.kit.clone(),
             },
-            (Some(module), None) => Program::Module(beside.join(module)),
-            (None, None) => return Err(job_file::runs_nothing(file)),
+            (Some(module), None, _) => Program::Module(beside.join(module)),
+            (None, None, _) if is_job_file => return Err(job_file::runs_nothing(file)),
+            (None, None, None | Some("wasm")) => Program::Module(file.clone()),
+            (None, None, Some(suffix)) if kit::is_made_here(suffix) => Program::Script {
+                file: file.clone(),
+                kit: None,
+            },
+            (None, None, Some(_)) => Program::Either(file.clone()),
         };
         let names_memory = args.memory.or(job.memory).is_some();
         let spec = merge(job, args, beside)?;
@@ -73,9 +81,9 @@ impl Draft {
         })
     }
 
-    /// Whether it is a script, which a kit runs.
-    pub(crate) fn is_script(&self) -> bool {
-        matches!(self.program, Program::Script { .. })
+    /// Whether it may be a script, which a kit runs.
+    pub(crate) fn may_be_script(&self) -> bool {
+        !matches!(self.program, Program::Module(_))
     }
 
     /// Who the job belongs to.
@@ -85,37 +93,39 @@ impl Draft {
 
     /// Sends what the job runs; the job then names it.
     pub(crate) async fn push(mut self, client: &Client) -> anyhow::Result<JobSpec> {
-        match &self.program {
-            Program::Module(file) => {
-                let module = push(client, self.namespace(), file).await?;
-                self.spec.module = module.digest;
+        let file = self.program.file();
+        let suffix = file.extension().unwrap_or_default().to_string_lossy();
+        let kit = match &self.program {
+            Program::Module(_) => None,
+            Program::Script { kit, .. } => {
+                Some(kit::find(client, self.namespace(), kit.as_deref(), &suffix).await?)
             }
-            Program::Script { file, kit } => {
-                let suffix = file.extension().unwrap_or_default().to_string_lossy();
-                let kit = kit::find(client, self.namespace(), kit.as_deref(), &suffix).await?;
-                let script = client.put_file(file).await?;
-                let name = file.file_name().unwrap_or_default().to_string_lossy();
-                let script = Script {
-                    name: name.into_owned(),
-                    digest: script.digest,
-                };
-                let of_script = JobSpec::of_script(kit.name, script);
-                self.spec.module = of_script.module;
-                self.spec.kit = of_script.kit;
-                self.spec.script = of_script.script;
-                if let (false, Some(memory)) = (self.names_memory, kit.spec.memory) {
-                    self.spec.memory = memory;
-                }
-            }
-        }
-        Ok(self.spec)
+            Program::Either(_) => kit::of_suffix(client, self.namespace(), &suffix).await?,
+        };
+        let Some(kit) = kit else {
+            let module = push(client, self.namespace(), file).await?;
+            self.spec.module = module.digest;
+            return Ok(self.spec);
+        };
+        let digest = client.put_file(file).await?.digest;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let name = name.into_owned();
+        let named = JobSpec::of_script(kit.name, Script { name, digest });
+        let memory = kit.spec.memory.filter(|_| !self.names_memory);
+        Ok(JobSpec {
+            module: named.module,
+            kit: named.kit,
+            script: named.script,
+            memory: memory.unwrap_or(self.spec.memory),
+            ..self.spec
+        })
     }
 }
 
 impl Program {
     fn file(&self) -> &Path {
         match self {
-            Self::Module(file) | Self::Script { file, .. } => file,
+            Self::Module(file) | Self::Script { file, .. } | Self::Either(file) => file,
         }
     }
 }

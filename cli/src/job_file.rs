@@ -65,24 +65,6 @@ const FIELDS: [&str; 17] = [
 /// The fields of one input.
 const INPUT_FIELDS: [&str; 2] = ["name", "url"];
 
-impl JobFile {
-    /// Of a module and nothing else.
-    pub(crate) fn of_module(module: &Path) -> Self {
-        Self {
-            module: Some(module.to_owned()),
-            ..Self::default()
-        }
-    }
-
-    /// Of a script and nothing else.
-    pub(crate) fn of_script(script: &Path) -> Self {
-        Self {
-            script: Some(script.to_owned()),
-            ..Self::default()
-        }
-    }
-}
-
 /// A job file that names nothing to run.
 pub(crate) fn runs_nothing(path: &Path) -> anyhow::Error {
     hinted(

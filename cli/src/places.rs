@@ -32,6 +32,12 @@ pub(crate) fn kits() -> Option<PathBuf> {
     Some(place.join("kits"))
 }
 
+/// Where what was downloaded is kept from one command to the next; nowhere without a home.
+pub(crate) fn downloads() -> Option<PathBuf> {
+    let place = below(var("XDG_CACHE_HOME"), var("HOME"), ".cache")?;
+    Some(place.join("downloads"))
+}
+
 /// Where compiled modules are kept from one command to the next; nowhere without a home.
 pub(crate) fn artifacts() -> Option<PathBuf> {
     let place = below(var("XDG_CACHE_HOME"), var("HOME"), ".cache")?;

@@ -21,6 +21,8 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     /// Which tasks are done: a restarted scheduler may tell again what it told before.
     done: RefCell<Vec<bool>>,
+    /// What a node does before the job can start, if it was not told yet.
+    preparing: RefCell<Option<String>>,
 }
 
 impl Progress {
@@ -31,6 +33,7 @@ impl Progress {
             return Self {
                 bar: ProgressBar::hidden(),
                 done,
+                preparing: RefCell::default(),
             };
         }
         let target = ProgressDrawTarget::stderr();
@@ -44,11 +47,22 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.enable_steady_tick(TICK);
-        Self { bar, done }
+        Self {
+            bar,
+            done,
+            preparing: RefCell::default(),
+        }
     }
 
     /// Shows what happens.
     pub(crate) fn event(&self, event: &Event) {
+        match &event.what {
+            EventKind::Preparing { .. } => *self.preparing.borrow_mut() = Some(line(event)),
+            EventKind::Started { .. } | EventKind::Ended { .. } => {
+                self.preparing.borrow_mut().take();
+            }
+            _ => {}
+        }
         match &event.what {
             EventKind::Submitted => self.bar.set_message("waiting for a place"),
             EventKind::Granted { node, .. } => self.bar.set_message(format!("placed on {node}")),
@@ -88,6 +102,14 @@ impl Progress {
             *done = true;
             newly + 1
         })
+    }
+
+    /// Says what a node has been doing for a while, to who sees no bar; once each.
+    pub(crate) fn still_preparing(&self) {
+        let preparing = self.preparing.borrow_mut().take();
+        if let Some(text) = preparing.filter(|_| self.bar.is_hidden()) {
+            self.note(&text);
+        }
     }
 
     /// Says why the job waits.

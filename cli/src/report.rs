@@ -11,6 +11,7 @@ use stint_api::view::{JobState, JobView};
 
 use crate::failure::Shown;
 use crate::hints;
+use crate::kit;
 use crate::show;
 
 /// Longest last line of standard error that stands beside a reason.
@@ -80,7 +81,7 @@ impl Report {
             .filter(|outcome| **outcome != Outcome::Succeeded)
             .map(|outcome| Shown {
                 message: failure_line(job, outcome),
-                hint: hints::hint(outcome),
+                hint: hint_of(job, outcome),
                 detail: job
                     .first_failure
                     .as_ref()
@@ -179,7 +180,7 @@ pub(crate) fn summary(job: &JobView) -> String {
                     let _ = write!(text, "\n    {line}");
                 }
             }
-            if let Some(hint) = hints::hint(&outcome) {
+            if let Some(hint) = hint_of(job, &outcome) {
                 let _ = write!(text, "\nhint: {hint}");
             }
         }
@@ -205,13 +206,27 @@ fn failure_line(job: &JobView, outcome: &Outcome) -> String {
         } => format!(" ({})", job.spec.timeout),
         _ => String::new(),
     };
-    let said = last_line(job).map_or_else(String::new, |line| format!(": {line}"));
+    let said = match outcome {
+        // What else it may be says itself why; of an exit code the program alone knows.
+        Outcome::Exited { .. } => last_line(job),
+        _ => None,
+    };
+    let said = said.map_or_else(String::new, |line| format!(": {line}"));
     match &job.first_failure {
         Some(first) if job.tasks.total > 1 => {
             format!("task {}: {outcome}{limit}{said}", first.task)
         }
         _ => format!("{outcome}{limit}{said}"),
     }
+}
+
+/// What to do: a kit may know better than the reason alone.
+fn hint_of(job: &JobView, outcome: &Outcome) -> Option<String> {
+    let kit = job.spec.kit.as_deref();
+    let said = job.first_failure.as_ref();
+    let said = said.and_then(|first| first.stderr_tail.as_deref());
+    let advice = kit.zip(said).and_then(|(kit, said)| kit::advice(kit, said));
+    advice.or_else(|| hints::hint(outcome))
 }
 
 /// The last line that the first failing task wrote to standard error: where an

@@ -7,6 +7,7 @@
 
 pub mod golden;
 pub mod guest;
+pub mod kit;
 pub mod leftovers;
 pub mod site;
 pub mod wait;

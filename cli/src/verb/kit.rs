@@ -70,7 +70,7 @@ pub(crate) async fn perform(global: Global, verb: KitVerb) -> anyhow::Result<()>
 async fn send(client: &Client, args: AddArgs, format: Format) -> anyhow::Result<()> {
     let dir = tempfile::tempdir_in(places::temporary())?;
     let files = Unpacked::at(dir.path().join("files"))?;
-    let spec = kit::make(&args.name, args.from.as_deref(), files.clone())?;
+    let spec = kit::make(&args.name, args.from.as_deref(), &files)?;
     let kit = kit::send(client, &args.namespace, &args.name, &spec, &files).await?;
     match format {
         Format::Json => show::json(&kit),
@@ -88,7 +88,7 @@ fn added(kit: &Kit) -> String {
 /// Makes the kit in this user's library.
 fn keep(args: AddArgs, format: Format) -> anyhow::Result<()> {
     let library = Library::open()?;
-    let spec = kit::make(&args.name, args.from.as_deref(), library.files()?)?;
+    let spec = kit::make(&args.name, args.from.as_deref(), &library.files()?)?;
     library.keep(&args.name, &spec)?;
     match format {
         Format::Json => show::json(&serde_json::json!({ "name": args.name, "spec": spec })),

@@ -121,7 +121,7 @@ async fn follow_and_stop(
     format: Format,
     interrupts: &mut Interrupts,
 ) -> Ended {
-    let offered = match draft.is_script() {
+    let offered = match draft.may_be_script() {
         true => offer(&embedded, &draft).await,
         false => Ok(()),
     };

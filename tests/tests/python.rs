@@ -1,0 +1,188 @@
+//! Python scripts: that they run as Python runs them, and that their ends are told
+//! as truthfully as those of any other program.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use stint_tests::kit::{artifacts, python, stint, with_python};
+use stint_tests::leftovers::{self, TAG};
+use stint_tests::site::{Finished, Site, run};
+
+/// Writes a script and gives its path.
+fn script(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// Runs `stint run FLAGS SCRIPT ARGS` without a scheduler.
+fn embedded(dir: &Path, flags: &[&str], script: &Path, args: &[&str]) -> Finished {
+    let mut command = stint(&["run"]);
+    command.args(flags).arg(script).args(args);
+    command.env(TAG, dir).current_dir(dir);
+    run(with_python(&mut command))
+}
+
+/// A site whose one node has the kit compiled, as it is on nodes that ran before.
+fn site() -> Site {
+    python();
+    let mut site = Site::start();
+    let dir = site.node_dir("a");
+    std::fs::create_dir(&dir).unwrap();
+    std::os::unix::fs::symlink(artifacts(), dir.join("artifacts")).unwrap();
+    site.start_node("a", &[]);
+    let mut add = site.command(["kit", "add", "python"]);
+    let added = run(with_python(&mut add));
+    assert_eq!(added.code, 0, "{added:#?}");
+    site
+}
+
+/// Runs a script on a site with `--json`; what the job came to beside.
+fn on(site: &Site, flags: &[&str], text: &str) -> (Finished, Value) {
+    let path = script(site.dir(), "job.py", text);
+    let mut args = vec!["run", "--json"];
+    args.extend(flags);
+    args.push(path.to_str().unwrap());
+    let finished = site.stint(args);
+    let json = finished.json();
+    (finished, json)
+}
+
+#[test]
+fn without_the_kit_a_script_is_told_how_to_get_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = script(dir.path(), "a.py", "print(1)");
+    let mut command = stint(&["run", "--json"]);
+    command.arg(&path).env(TAG, dir.path());
+    command.env("XDG_DATA_HOME", dir.path().join("data"));
+    let finished = run(command.env("XDG_CACHE_HOME", dir.path().join("cache")));
+    assert_eq!(finished.code, 125, "{finished:#?}");
+    let error = &finished.json()["error"];
+    assert!(
+        error["message"].as_str().unwrap().contains("`.py`"),
+        "{error}"
+    );
+    assert!(
+        error["hint"]
+            .as_str()
+            .unwrap()
+            .contains("stint kit add python"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_script_runs_without_a_scheduler_with_arguments_and_environment() {
+    python();
+    let dir = tempfile::tempdir().unwrap();
+    let text = "import os, sys\n\
+                print(sys.argv, os.environ['COLOUR'], os.environ['STINT_TASK_INDEX'])\n\
+                print(repr(sys.stdin.read()))\n";
+    let path = script(dir.path(), "hello.py", text);
+    let args = ["a b", "--fast"];
+    let finished = embedded(dir.path(), &["--env", "COLOUR=blue"], &path, &args);
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    assert_eq!(
+        finished.stdout,
+        "['/job/hello.py', 'a b', '--fast'] blue 0\n''\n"
+    );
+    leftovers::assert_none(&dir.path().display().to_string(), dir.path());
+}
+
+#[test]
+fn the_example_report_gives_a_table_a_picture_and_a_result() {
+    python();
+    let dir = tempfile::tempdir().unwrap();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/python-report/job.toml");
+    let flags = ["--json", "--output", "report"];
+    let finished = embedded(dir.path(), &flags, &example, &[]);
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    let out = dir.path().join("report/0");
+    let table = std::fs::read_to_string(out.join("delays.csv")).unwrap();
+    assert_eq!(
+        table.lines().count(),
+        13,
+        "a head and twelve months: {table}"
+    );
+    let picture = std::fs::read(out.join("delays.png")).unwrap();
+    assert!(picture.starts_with(b"\x89PNG"), "not a picture");
+}
+
+#[test]
+fn a_script_ends_on_a_cluster_as_it_says_itself() {
+    let site = site();
+    let kits = site.stint(["kit", "ls", "--json"]).json();
+    assert_eq!(kits["kits"][0]["spec"]["suffix"], "py", "{kits}");
+
+    let (finished, job) = on(&site, &[], "import sys\nprint('bye')\nsys.exit(3)\n");
+    assert_eq!((finished.code, &job["reason"]), (3, &json!("exited")));
+    assert!(finished.stderr.contains("bye"), "{finished:#?}");
+
+    let (finished, job) = on(&site, &[], "def f(x):\n    return 1 / x\nf(0)\n");
+    assert_eq!((finished.code, &job["reason"]), (1, &json!("exited")));
+    let error = &job["error"];
+    assert_eq!(
+        error["message"],
+        "exited with code 1: ZeroDivisionError: division by zero"
+    );
+    let traceback = error["detail"].as_str().unwrap();
+    assert!(
+        traceback.contains("line 2, in f\n    return 1 / x"),
+        "{traceback}"
+    );
+
+    let (_, job) = on(&site, &[], "import torch\n");
+    let hint = job["error"]["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("`torch`") && hint.contains("pandas"),
+        "{hint}"
+    );
+
+    for text in [
+        "x = bytearray(1 << 30)\n",
+        "x = []\nwhile True:\n    x.append(bytearray(1 << 20))\n",
+    ] {
+        let (finished, job) = on(&site, &["--memory", "128Mi"], text);
+        assert_eq!(finished.code, 125, "{finished:#?}");
+        assert_eq!(job["reason"], "guest-memory-limit", "{job:#}");
+        let detail = job["error"]["detail"].as_str().unwrap();
+        assert!(detail.contains("MemoryError"), "{detail}");
+    }
+    let (finished, _) = on(&site, &["--timeout", "2s"], "while True:\n    pass\n");
+    assert_eq!(finished.code, 124, "{finished:#?}");
+    site.stop_and_check();
+}
+
+#[test]
+fn an_array_of_scripts_reads_an_input_with_pandas() {
+    let site = site();
+    let table = "month,delay\n1,10\n1,20\n2,5\n3,0\n";
+    std::fs::write(site.dir().join("table.csv"), table).unwrap();
+    let text = "import json, os\n\
+                import numpy as np, pandas as pd\n\
+                table = pd.read_csv('/in/table')\n\
+                month = int(os.environ['STINT_TASK_INDEX']) + 1\n\
+                mean = table[table.month == month].delay.mean()\n\
+                with open('/out/result.json', 'w') as file:\n\
+                \x20   json.dump({'month': month, 'mean': float(np.round(mean, 1))}, file)\n";
+    let path = script(site.dir(), "mean.py", text);
+    let id = site.stint([
+        "submit",
+        "--tasks",
+        "3",
+        "--input",
+        "table=table.csv",
+        path.to_str().unwrap(),
+    ]);
+    assert_eq!(id.code, 0, "{id:#?}");
+    let job = site.wait_until_over(id.stdout.trim());
+    assert_eq!(job["state"], "succeeded", "{job:#}");
+    let results = site.stint(["results", id.stdout.trim()]);
+    let means: Vec<Value> = results
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["result"]["mean"].clone())
+        .collect();
+    assert_eq!(means, [15.0, 5.0, 0.0]);
+    site.stop_and_check();
+}
