@@ -1,5 +1,6 @@
 //! What the scheduler's HTTP side does with a request: one verb of the heart, and an answer.
 
+use stint_api::id::NodeId;
 use stint_api::time::Time;
 
 use stint_cluster::Effects;
@@ -38,9 +39,6 @@ impl Up {
                 generation,
                 stream,
             } => {
-                let Some(full) = self.cluster.full(&node, generation) else {
-                    return Some(Answer::Stale);
-                };
                 let open = Open {
                     stream,
                     place,
@@ -48,11 +46,7 @@ impl Up {
                     last_arrival: now,
                     is_broken: false,
                 };
-                pending
-                    .closed
-                    .extend(self.streams.insert(node.clone(), open));
-                pending.full.push((node, full));
-                return None;
+                return self.open(node, open, pending);
             }
             Request::Push(module) => match self.cluster.module_pushed(now, module) {
                 Ok((_, effects)) => {
@@ -83,6 +77,17 @@ impl Up {
             }
             Request::Look(id) => Answer::Job(self.cluster.job(&id).map(Box::new)),
         })
+    }
+
+    /// Opens a node's stream of orders, which begins with all that it shall hold.
+    fn open(&mut self, node: NodeId, open: Open, pending: &mut Pending) -> Option<Answer> {
+        let Some(full) = self.cluster.full(&node, open.generation) else {
+            return Some(Answer::Stale);
+        };
+        let closed = self.streams.insert(node.clone(), open);
+        pending.closed.extend(closed);
+        pending.full.push((node, full));
+        None
     }
 
     fn decide(&mut self, now: Time, decision: &Decision) -> Option<Effects> {

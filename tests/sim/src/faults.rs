@@ -115,7 +115,8 @@ impl World {
         self.after(away + Span::from_millis(1), Happening::ProcessUp(place));
     }
 
-    /// The faults are over: whatever is down comes up, whatever is cut off is reached.
+    /// The faults are over: whatever is down comes up, whatever is cut off is reached. What is
+    /// stopped goes on in its time: cut short, what waits for it would be overtaken.
     pub(crate) fn calm(&mut self) {
         self.trace(|| "CALM".to_owned());
         self.is_calm = true;
@@ -123,13 +124,9 @@ impl World {
         self.weather.repeat = 0;
         self.weather.delay = 0;
         let now = self.now;
-        self.scheduler.paused_until = now;
         self.after(Span::ZERO, Happening::SchedulerUp);
         for place in 0..self.nodes.len() {
             self.nodes[place].cut_off_until = now;
-            if let Some(process) = &mut self.nodes[place].process {
-                process.paused_until = now;
-            }
             self.after(Span::ZERO, Happening::KeeperUp(place));
             self.after(Span::from_millis(1), Happening::ProcessUp(place));
         }
