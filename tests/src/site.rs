@@ -164,9 +164,10 @@ impl Site {
     pub fn spawn_node(&mut self, name: &str, more: &[&str]) {
         let dir = self.node_dir(name);
         let mut command = self.command(["node", "--name", name, "--join", &self.url(), "--dir"]);
-        command
-            .arg(dir)
-            .args(["--capacity", "cpu=4,memory=2Gi,scratch=4Gi"]);
+        command.arg(dir);
+        if !more.contains(&"--capacity") {
+            command.args(["--capacity", "cpu=4,memory=2Gi,scratch=4Gi"]);
+        }
         command
             .arg("--allow-inputs")
             .arg(self.dir())
