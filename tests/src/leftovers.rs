@@ -164,7 +164,5 @@ fn subdirectories(dir: &Path) -> Vec<PathBuf> {
 
 /// Whether any process of the site `tag` runs the hidden verb `verb`.
 pub fn any_running(tag: &str, verb: &str) -> bool {
-    processes(tag)
-        .iter()
-        .any(|process| process.does(verb))
+    processes(tag).iter().any(|process| process.does(verb))
 }
