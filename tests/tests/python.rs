@@ -1,6 +1,8 @@
 //! Python scripts: that they run as Python runs them, and that their ends are told
 //! as truthfully as those of any other program.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
