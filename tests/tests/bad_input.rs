@@ -275,13 +275,11 @@ fn commands_that_cannot_start_say_why() {
     seen += &transcript(&site, "a port in use", &serve(&address, &other));
     let locked = site.dir().join("scheduler");
     let finished = serve("127.0.0.1:0", &locked);
-    let pid = finished
-        .stderr
-        .split(|c: char| !c.is_ascii_digit())
-        .find(|n| n.len() > 2);
-    let pid = pid.unwrap_or("none").to_owned();
+    let pid = finished.stderr.split_once("(pid ");
+    let pid = pid.and_then(|(_, rest)| rest.split_once(')'));
+    let pid = pid.map_or("(pid none)".to_owned(), |(pid, _)| format!("(pid {pid})"));
     let seen_pid = transcript(&site, "a data directory locked by another", &finished);
-    seen += &seen_pid.replace(&pid, "PID");
+    seen += &seen_pid.replace(&pid, "(pid PID)");
     seen += &transcript(
         &site,
         "an open address without a token",
