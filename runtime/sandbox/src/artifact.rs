@@ -48,8 +48,8 @@ pub(crate) fn load(
     // so no other file can have taken its place; and nobody writes to it, because
     // artifacts stand in a directory that only the node may write, under names of
     // their content, made once by rename and never opened for writing again. The
-    // one other caller, warming up, gives what this process compiled just before,
-    // in memory that nobody else has. That the engine is of the same version,
+    // one other caller, warming up, gives what this process or its zygote compiled,
+    // in memory that was sealed against writing then. That the engine is of the same version,
     // profile and CPU is checked by wasmtime itself.
     let module = unsafe { Module::deserialize_open_file(engine, file) };
     module.map_err(|error| LoadError::Refused {

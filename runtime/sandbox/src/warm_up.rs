@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
 
-use crate::berth::{Berth, Loaded};
+use crate::berth::Berth;
 use crate::engine::{self, EngineError};
 use crate::files::Files;
 use crate::plan::{Access, Guest, Seen};
@@ -43,10 +43,10 @@ pub enum WarmUpError {
 
 /// What a berth runs to warm up.
 #[derive(Debug)]
-pub struct WarmUp(Loaded);
+pub struct WarmUp(File);
 
 impl Berth<'_> {
-    /// Compiles and loads what it warms up with. Once, before any fork: the one
+    /// Compiles what it warms up with. Once, before any fork: the one
     /// module that a process other than a compiler compiles, and it is our own.
     ///
     /// # Errors
@@ -59,9 +59,10 @@ impl Berth<'_> {
         })?;
         let artifact = memory("warm-up")?;
         io::Write::write_all(&mut &artifact, &compiled)?;
-        // Made here and now, and nobody else's to write.
-        let loaded = self.load(artifact, profile, None);
-        Ok(WarmUp(loaded.map_err(WarmUpError::Ended)?))
+        // Every worker that is forked has it too, and none may change it for the others.
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        fcntl_add_seals(&artifact, seals).map_err(io::Error::from)?;
+        Ok(WarmUp(artifact))
     }
 
     /// Runs it.
@@ -87,7 +88,11 @@ impl Berth<'_> {
                 stderr: log()?,
                 dirs: vec![File::open("/")?.into()],
             };
-            let attempt = self.attempt(&with.0, &guest, files);
+            // Made by this process or its parent, and sealed.
+            let artifact = with.0.try_clone()?;
+            let loaded = self.load(artifact, self.interrupt.profile(), None);
+            let loaded = loaded.map_err(WarmUpError::Ended)?;
+            let attempt = self.attempt(&loaded, &guest, files);
             match attempt.map_err(WarmUpError::Ended)?.run().outcome {
                 Outcome::Succeeded => {}
                 outcome => return Err(WarmUpError::Ended(outcome)),
@@ -99,7 +104,7 @@ impl Berth<'_> {
 
 /// A file that is nowhere.
 fn memory(name: &str) -> io::Result<File> {
-    Ok(memfd_create(name, MemfdFlags::CLOEXEC)?.into())
+    Ok(memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?.into())
 }
 
 #[cfg(test)]
