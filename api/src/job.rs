@@ -1,6 +1,7 @@
 //! What a person submits: the body of `POST /v1/jobs`, and `job.toml`.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -76,12 +77,41 @@ pub struct JobSpec {
     /// Higher goes first.
     #[serde(default)]
     pub priority: i32,
+    /// Whether its tasks may share a process; `job` when absent and there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// Read-only files and directories under `/in`.
     #[serde(default)]
     pub inputs: Vec<Input>,
     /// Where `/out` is published, one directory per task; `file://` today.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+}
+
+/// How far the tasks of a job are kept apart. Those of different jobs never share a process.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// A worker may run one task after another, each with a memory, files and
+    /// environment of its own.
+    Job,
+    /// Each attempt has a process of its own.
+    #[default]
+    Task,
+}
+
+impl FromStr for Isolation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "job" => Ok(Self::Job),
+            "task" => Ok(Self::Task),
+            other => Err(format!("`{other}` is neither `job` nor `task`")),
+        }
+    }
 }
 
 /// Many jobs at once: the body of `POST /v1/jobs:batch`.
@@ -163,6 +193,7 @@ impl JobSpec {
             timeout: default_timeout(),
             retries: 0,
             priority: 0,
+            isolation: None,
             inputs: Vec::new(),
             output: None,
         }
@@ -185,6 +216,15 @@ impl JobSpec {
     /// How many tasks it runs.
     pub fn selected(&self) -> u32 {
         self.only.as_ref().map_or(self.tasks, TaskList::count)
+    }
+
+    /// How far its tasks are kept apart.
+    pub fn isolation(&self) -> Isolation {
+        let several = self.tasks > 1;
+        self.isolation.unwrap_or(match several {
+            true => Isolation::Job,
+            false => Isolation::Task,
+        })
     }
 
     /// What one slot of the job takes from a node.

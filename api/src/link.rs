@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::id::{
     AttemptId, ClusterId, Digest, Generation, GrantId, Incarnation, JobId, NodeId, TaskIndex,
 };
-use crate::job::Input;
+use crate::job::{Input, Isolation};
 use crate::kit::{CompileBudget, Entry, Script};
 use crate::outcome::{Outcome, Usage};
 use crate::quantity::Resources;
@@ -167,6 +167,9 @@ pub struct Plan {
     pub inputs: Vec<Input>,
     /// Where `/out` is published.
     pub output: Option<String>,
+    /// How far the tasks of the job are kept apart.
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 /// What a node has to know to run a script with a kit.

@@ -162,6 +162,7 @@ fn merge(file: JobFile, flags: &JobArgs, beside: &Path) -> anyhow::Result<JobSpe
     take(&mut spec.timeout, flags.timeout.or(file.timeout));
     take(&mut spec.retries, flags.retries.or(file.retries));
     take(&mut spec.priority, flags.priority.or(file.priority));
+    spec.isolation = flags.isolation.or(file.isolation);
     spec.args = if flags.args.is_empty() {
         file.args.unwrap_or_default()
     } else {

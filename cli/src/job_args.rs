@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use stint_api::id::Namespace;
+use stint_api::job::Isolation;
 use stint_api::quantity::{Bytes, Millicores};
 use stint_api::time::Span;
 
@@ -67,6 +68,10 @@ pub(crate) struct JobArgs {
     /// Higher goes first [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
+
+    /// Whether tasks may share a process, one after another: job or task [default: job with several tasks]
+    #[arg(long, value_name = "job|task")]
+    pub(crate) isolation: Option<Isolation>,
 
     /// Who the job belongs to [default: default]
     #[arg(long, value_name = "NAMESPACE")]

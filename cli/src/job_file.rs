@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use stint_api::id::Namespace;
-use stint_api::job::Input;
+use stint_api::job::{Input, Isolation};
 use stint_api::problem::nearest;
 use stint_api::quantity::{Bytes, Millicores};
 use stint_api::time::Span;
@@ -36,13 +36,14 @@ pub(crate) struct JobFile {
     pub(crate) timeout: Option<Span>,
     pub(crate) retries: Option<u32>,
     pub(crate) priority: Option<i32>,
+    pub(crate) isolation: Option<Isolation>,
     #[serde(default)]
     pub(crate) inputs: Vec<Input>,
     pub(crate) output: Option<String>,
 }
 
 /// The fields of a job file, for the suggestion after a misspelt one.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "module",
     "script",
     "kit",
@@ -58,6 +59,7 @@ const FIELDS: [&str; 17] = [
     "timeout",
     "retries",
     "priority",
+    "isolation",
     "inputs",
     "output",
 ];

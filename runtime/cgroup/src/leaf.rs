@@ -120,6 +120,13 @@ impl Leaf {
         Ok(())
     }
 
+    /// Lets its processes run at once, whatever they have used of their CPU limit: so
+    /// that one which is to end can take the signal for it, rather than stand still
+    /// until its next period.
+    pub fn unthrottle(&self) -> Result<(), LimitError> {
+        limits::unthrottle(&self.group, &self.place)
+    }
+
     /// How a process of one thread gets into it without being moved by another.
     pub fn door(&self) -> io::Result<Door> {
         door::open(&self.place)

@@ -168,6 +168,24 @@ pub(crate) fn hold(
     Ok(())
 }
 
+/// Takes the CPU quota off the group, and gives it the weight of a core.
+pub(crate) fn unthrottle(group: &Cgroup, place: &Place) -> Result<(), LimitError> {
+    const NO_QUOTA: i64 = -1;
+    let core = Limits {
+        cpu_millicores: 1_000,
+        memory_bytes: 0,
+        pids: 0,
+    };
+    let cpu: &CpuController = controller_of(group, "cpu")?;
+    cpu.set_cfs_quota(NO_QUOTA)
+        .and_then(|()| cpu.set_shares(core.weight(place.version)))
+        .map_err(|error| LimitError::Write {
+            file: place.dir(Controller::Cpu).to_owned(),
+            wrote: "no CPU quota".to_owned(),
+            source: cause(error),
+        })
+}
+
 fn controller_of<'a, T>(group: &'a Cgroup, controller: &'static str) -> Result<&'a T, LimitError>
 where
     &'a T: From<&'a cgroups_rs::fs::Subsystem>,

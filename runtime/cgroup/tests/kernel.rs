@@ -254,6 +254,27 @@ fn limits_are_raised_and_lowered_while_processes_run() {
 }
 
 #[test]
+fn a_process_that_stands_still_dies_at_once_when_it_may_run_again() {
+    let Some(held) = Held::open() else { return };
+    let tiny = Limits {
+        cpu_millicores: 1,
+        ..ROOMY
+    };
+    let leaf = held.tree().leaf("job", &tiny).unwrap();
+    let mut child = start_in(&leaf, "while :; do :; done");
+    eventually("it has used up its share", || {
+        leaf.usage().unwrap().cpu_nanos > 1_000_000
+    });
+    leaf.unthrottle().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let throttled = leaf.usage().unwrap().throttled_nanos;
+    // A millisecond in a second, and so to the second's end, had it not been let go.
+    assert!(throttled < 900_000_000, "{throttled}");
+    leaf.delete().unwrap();
+}
+
+#[test]
 fn a_process_enters_by_the_door() {
     let Some(held) = Held::open() else { return };
     let leaf = held.tree().leaf("job", &ROOMY).unwrap();

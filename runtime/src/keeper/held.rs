@@ -234,6 +234,8 @@ impl Held {
             }
             if ready.ended {
                 self.reap(serial, watch, now);
+            } else if slot.is_parting() {
+                self.part(serial, watch, now);
             } else if let Err(error) = watch.listen_to(&mut slot.process) {
                 slot.kill(Outcome::EngineFault {
                     message: format!("the worker cannot be heard: {error}"),
@@ -263,6 +265,19 @@ impl Held {
         }
     }
 
+    fn part(&mut self, serial: Serial, watch: &Watch, now: BootTime) {
+        let Some(slot) = self.slots.remove(&serial) else {
+            return;
+        };
+        self.serials.remove(slot.attempt());
+        let (spooled, process, sharing) = slot.part(&self.clock, now);
+        self.end(spooled);
+        match sharing {
+            Some(sharing) => self.pool.keep(process, sharing, watch, now),
+            None => self.pool.discard(process, watch),
+        }
+    }
+
     /// The spool has it before anybody hears of it.
     fn end(&mut self, spooled: Spooled) {
         let (attempt, outcome) = (&spooled.attempt, &spooled.outcome);
@@ -289,6 +304,11 @@ impl Held {
     /// Whether [`Held::tidy`] has something to do.
     pub(crate) fn is_untidy(&self) -> bool {
         !self.empty.is_empty() || self.pool.is_due()
+    }
+
+    /// Whether no attempt is about to start or to end.
+    pub(crate) fn is_calm(&self, now: BootTime) -> bool {
+        self.slots.values().all(|slot| slot.is_calm(now))
     }
 
     /// Does one thing for which nobody waits: an order that has come goes before it.

@@ -27,6 +27,7 @@ mod compiles;
 mod demand;
 mod held;
 mod home;
+mod kept;
 mod launch;
 mod limits;
 mod link;

@@ -1,4 +1,5 @@
-//! Workers that wait for work, of both engine profiles. Whatever fails here costs
+//! Workers that wait for work: of both engine profiles, for any; and those that have
+//! run, for more of the same. Whatever fails here costs
 //! the next start a millisecond or two, since a worker can always start by itself.
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use stint_sandbox::Profile;
 
 use super::berths::{Berths, Leaving};
 use super::clock::BootTime;
+use super::kept::{Kept, Sharing};
 use super::limits::{Holding, of_berth};
 use super::process::Process;
 use super::slot::Ready;
@@ -27,6 +29,7 @@ const CPU_MIN_MILLICORES: u32 = 200;
 pub(crate) struct Pool {
     plain: Berths,
     exceptions: Berths,
+    kept: Kept,
     /// Killed, and not yet reaped.
     dying: BTreeMap<Serial, Process>,
     /// What leaves are made with: those of the last start, because limits that the
@@ -44,6 +47,7 @@ impl Default for Pool {
         Self {
             plain: Berths::new(Profile::Plain),
             exceptions: Berths::new(Profile::Exceptions),
+            kept: Kept::default(),
             dying: BTreeMap::new(),
             limits: of_berth(),
             born: 0,
@@ -63,6 +67,24 @@ impl Pool {
     /// A worker that waits, if there is one. The next is born later, by [`Pool::refill`].
     pub(crate) fn take(&mut self, profile: Profile) -> Option<Process> {
         self.of(profile).take()
+    }
+
+    /// A worker that has run another attempt of the same, if there is one.
+    pub(crate) fn take_kept(&mut self, sharing: &Sharing) -> Option<Process> {
+        self.kept.take(sharing)
+    }
+
+    /// Keeps a worker that has run for the next attempt that may share it.
+    pub(crate) fn keep(
+        &mut self,
+        process: Process,
+        sharing: Sharing,
+        watch: &Watch,
+        now: BootTime,
+    ) {
+        if let Some(oldest) = self.kept.keep(process, sharing, now) {
+            self.discard(oldest, watch);
+        }
     }
 
     /// Tells of a start, by whatever worker, that is held to `limits`.
@@ -118,6 +140,16 @@ impl Pool {
             }
             return true;
         }
+        if self.kept.has(serial) {
+            // It died, or it spoke although it was not asked.
+            if let Some(process) = self.kept.remove(serial) {
+                match ready.ended {
+                    true => process.bury(),
+                    false => self.discard(process, watch),
+                }
+            }
+            return true;
+        }
         let berths = [&mut self.plain, &mut self.exceptions];
         let Some(berths) = berths.into_iter().find(|berths| berths.has(serial)) else {
             return false;
@@ -156,6 +188,7 @@ impl Pool {
             self.plain.wake(),
             self.exceptions.wake(),
             self.strays.wake(),
+            self.kept.wake(),
         ];
         due.into_iter().flatten().min()
     }
@@ -169,8 +202,12 @@ impl Pool {
         for leaving in [self.plain.tick(now), self.exceptions.tick(now)] {
             self.leave(leaving, watch, now);
         }
+        for process in self.kept.expired(now) {
+            self.discard(process, watch);
+        }
         let waiting = self.plain.processes().chain(self.exceptions.processes());
-        let own = waiting.chain(self.dying.values()).map(Process::pid);
+        let rest = self.kept.processes().chain(self.dying.values());
+        let own = waiting.chain(rest).map(Process::pid);
         self.strays.tick(own.chain(others), now);
     }
 
@@ -179,12 +216,16 @@ impl Pool {
         for leaving in [self.plain.stop(now), self.exceptions.stop(now)] {
             self.leave(leaving, watch, now);
         }
+        for process in self.kept.drain() {
+            self.discard(process, watch);
+        }
         self.due = false;
     }
 
     /// Whether nobody is left, dead or alive.
     pub(crate) fn is_empty(&self) -> bool {
-        self.dying.is_empty() && self.plain.is_empty() && self.exceptions.is_empty()
+        let berths = self.plain.is_empty() && self.exceptions.is_empty();
+        berths && self.dying.is_empty() && self.kept.processes().next().is_none()
     }
 
     fn of(&mut self, profile: Profile) -> &mut Berths {

@@ -36,9 +36,11 @@ const ACCEPTED_AT_ONCE: usize = 8;
 /// descriptors or memory, which it would fail for again at once.
 const DEAF_FOR: Span = Span::from_millis(100);
 
-/// How many turns tidying is put off. A turn is an order or a word of a worker, and
-/// an attempt takes five of them.
+/// How many turns tidying is put off while attempts come and go. A turn is an order
+/// or a word of a worker, and an attempt takes four of them.
 const PUT_OFF_MAX: u32 = 4;
+/// How long it is put off while one is about to start or to end: somebody waits for that.
+const PUT_OFF_FOR: Span = Span::from_millis(1);
 
 /// A keeper at work.
 #[derive(Debug)]
@@ -101,10 +103,12 @@ impl Keeper {
             }
             let busy = self.peers.busy();
             let untidy = self.held.is_untidy();
-            let wake = self.wake();
-            let at_once = untidy || !busy.is_empty();
+            let calm = self.held.is_calm(now);
+            let soon = (untidy && !calm).then(|| now.after(PUT_OFF_FOR));
+            let wake = self.wake().into_iter().chain(soon).min();
+            let at_once = (untidy && calm) || !busy.is_empty();
             self.watch.wait(wake, at_once, &mut topics)?;
-            let idle = topics.is_empty() && busy.is_empty();
+            let idle = calm && topics.is_empty() && busy.is_empty();
             self.tidy(untidy, idle);
             for topic in &topics {
                 self.turn(*topic)?;

@@ -5,8 +5,10 @@
 //!             │                           │                      │
 //!             │ Unable frame, too long    │ Ended frame          │ Ended frame, or grace over
 //!             ▼                           ▼                      ▼
-//!           Dying ◀────────────────────────────────────────────────
-//!                        kill, lease over, out of memory
+//!           Dying ◀──────────────────────────────────────────────── kill, lease over, out of memory
+//!                                         │ it ended by itself, and its worker may be shared
+//!                                         ▼
+//!                                      Parting ─▶ the outcome is drawn up, the worker is kept
 //!
 //! The pidfd is readable, in whatever state: reaped, and the outcome is drawn up.
 //! ```
@@ -18,10 +20,12 @@ use rustix::process::Signal;
 use stint_api::id::AttemptId;
 use stint_api::link::Grant;
 use stint_api::outcome::{DeadlineScope, Outcome};
+use stint_api::quantity::Millicores;
 use stint_api::time::{Span, Time};
 use stint_cgroup::Leaf;
 
 use super::clock::{BootTime, Clock};
+use super::kept::Sharing;
 use super::limits::chain;
 use super::process::Process;
 use super::protocol::{Running, Spooled, StartOrder};
@@ -34,9 +38,13 @@ use crate::worker::protocol::{FromWorker, Said};
 const ARMING: Span = Span::from_secs(20);
 /// How long after its deadline a guest may take to trap before its worker is
 /// killed. Nobody needs its backtrace, but a guest that traps can still have its
-/// logs and counters told. A worker held to a small share of a core gets to run
-/// only once in a period of 100 ms, so less would seldom do.
-const TRAPPING: Span = Span::from_millis(100);
+/// counters told. One that computes does within microseconds; one that sits in a
+/// host call would not in a hundred times as long.
+const TRAPPING: Span = Span::from_millis(1);
+/// A worker is one thread, so that with this much it is never made to stand still.
+const CPU_NEVER_SHORT: Millicores = Millicores(1_000);
+/// How long an attempt is young.
+const YOUNG: Span = Span::from_millis(1);
 /// Reads of a dead worker's socket: more than the kernel buffers.
 const LAST_READS_MAX: usize = 64;
 
@@ -49,6 +57,8 @@ enum State {
     Running { until: BootTime },
     /// The guest is past its deadline and told to trap.
     Trapping { until: BootTime },
+    /// The attempt ended, and its worker is good for the next.
+    Parting,
     /// The worker is killed: it has nothing more to do, or nothing more to say.
     Dying,
 }
@@ -75,7 +85,13 @@ pub(crate) struct Slot {
     comparing: Option<[u8; 32]>,
     /// The order, as long as another worker may be tried: nothing of it has run.
     again: Option<Box<StartOrder>>,
+    /// With whom it may share its worker.
+    sharing: Option<Sharing>,
+    /// Whether its worker may stand still, its share of the CPU used up.
+    may_stand_still: bool,
     state: State,
+    /// When its worker was told of it.
+    told: BootTime,
     started: Option<BootTime>,
     /// What the keeper decided; the first decision stays.
     decided: Option<Outcome>,
@@ -104,6 +120,8 @@ impl Slot {
         now: BootTime,
     ) -> Self {
         Self {
+            sharing: Sharing::of(&order),
+            may_stand_still: order.limits.cpu < CPU_NEVER_SHORT,
             attempt: order.attempt,
             grant: order.grant,
             timeout: order.timeout,
@@ -113,6 +131,7 @@ impl Slot {
             state: State::Arming {
                 until: now.after(ARMING),
             },
+            told: now,
             started: None,
             decided: None,
             said: None,
@@ -170,7 +189,7 @@ impl Slot {
             State::Arming { until } | State::Running { until } | State::Trapping { until } => {
                 Some(until)
             }
-            State::Dying => None,
+            State::Parting | State::Dying => None,
         }
     }
 
@@ -207,21 +226,58 @@ impl Slot {
                 self.decided.get_or_insert(Outcome::Deadline {
                     scope: DeadlineScope::Attempt,
                 });
+                self.unthrottle();
                 self.process.signal(Signal::USR1);
                 self.state = State::Trapping {
                     until: now.after(TRAPPING),
                 };
             }
             State::Trapping { .. } => self.die(),
-            State::Dying => {}
+            State::Parting | State::Dying => {}
         }
+    }
+
+    /// Whether it runs, and has run for a while: most that are short end in that time.
+    pub(crate) fn is_calm(&self, now: BootTime) -> bool {
+        let running = matches!(self.state, State::Running { .. });
+        running && self.started.is_some_and(|since| now.since(since) >= YOUNG)
+    }
+
+    /// Whether the attempt ended and its worker is good for the next.
+    pub(crate) fn is_parting(&self) -> bool {
+        self.state == State::Parting
+    }
+
+    /// How long it ran. A short one is heard of only when it is over, and then its
+    /// worker's word counts: as far as it was told of the attempt so long ago.
+    fn wall(&self, now: BootTime) -> Span {
+        let heard = self.started.map_or(Span::ZERO, |since| now.since(since));
+        let said = self.said.as_ref().map_or(Span::ZERO, |said| said.wall);
+        heard.max(said.min(now.since(self.told)))
+    }
+
+    /// Draws up the outcome of an attempt that is parting, and lets go of its worker.
+    pub(crate) fn part(self, clock: &Clock, now: BootTime) -> (Spooled, Process, Option<Sharing>) {
+        let started_at = self.started_at(clock);
+        let wall = self.wall(now);
+        let ending = verdict::of_parting(self.said, wall);
+        let spooled = Spooled {
+            attempt: self.attempt,
+            grant: self.grant,
+            outcome: ending.outcome,
+            usage: ending.usage,
+            logs_dropped: ending.logs_dropped,
+            started_at,
+            ended_at: clock.time_at(now),
+        };
+        (spooled, self.process, self.sharing)
     }
 
     /// Reaps the worker, which has ended, and draws up the outcome. The leaf is
     /// empty, and to be removed when there is time for that.
     pub(crate) fn finish(self, clock: &Clock, now: BootTime) -> (Finished, Option<Leaf>) {
         let started_at = self.started_at(clock);
-        let wall = self.started.map_or(Span::ZERO, |since| now.since(since));
+        let wall = self.wall(now);
         let words = verdict::Words {
             decided: self.decided,
             said: self.said,
@@ -290,9 +346,16 @@ impl Slot {
             (FromWorker::Running, _) => self.lied("it started twice"),
             (FromWorker::Unable { .. }, _) => self.lied("it ran and says that it cannot"),
             (FromWorker::Ended(_), State::Arming { .. }) => self.lied("it ended before it ran"),
-            (FromWorker::Ended(said), _) => {
+            (FromWorker::Ended(said), state) => {
+                let whole = matches!(state, State::Running { .. }) && self.decided.is_none();
+                let own_end = matches!(said.outcome, Outcome::Succeeded | Outcome::Exited { .. });
                 self.said = Some(said);
-                self.die();
+                // After a trap, a limit or any doubt the next one gets another worker.
+                if whole && own_end && self.sharing.is_some() {
+                    self.state = State::Parting;
+                } else {
+                    self.die();
+                }
             }
             (FromWorker::Fault { message }, _) => {
                 self.fault = Some(message);
@@ -318,8 +381,20 @@ impl Slot {
     /// Kills the worker; what else may be in the leaf is killed when it is reaped.
     fn die(&mut self) {
         if self.state != State::Dying {
+            self.unthrottle();
             self.process.signal(Signal::KILL);
             self.state = State::Dying;
+        }
+    }
+
+    /// Lets the worker take what it is sent: it does not even die while it stands still.
+    fn unthrottle(&mut self) {
+        if std::mem::take(&mut self.may_stand_still)
+            && let Some(leaf) = &self.process.leaf
+            && let Err(error) = leaf.unthrottle()
+        {
+            let error = chain(&error);
+            tracing::debug!(leaf = leaf.name(), error, "it may die late");
         }
     }
 }
@@ -354,6 +429,7 @@ pub(crate) mod tests {
                 timeout: Span::from_secs(5),
                 inputs: Vec::new(),
                 output: None,
+                isolation: stint_api::job::Isolation::Task,
             },
             budget: RetryBudget {
                 retries: 0,

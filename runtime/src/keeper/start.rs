@@ -1,12 +1,15 @@
 //! From an order to a slot: the files that it names are opened, a worker is found
 //! at its berth or started, held to the limits, and told.
 
+use std::os::fd::BorrowedFd;
+
 use stint_api::outcome::Outcome;
 use stint_cgroup::Limits;
 use stint_sandbox::{Files, OpenError};
 
 use super::artifacts::Artifacts;
 use super::clock::BootTime;
+use super::kept::Sharing;
 use super::limits::{Holding, chain, of_slot};
 use super::pool::Pool;
 use super::process::Process;
@@ -60,23 +63,30 @@ pub(crate) fn start(
     let files = Files::open(&order.plan).map_err(opened)?;
     let artifact = artifacts.give(&order.plan, now).map_err(opened)?;
     let limits = of_slot(&order.limits);
-    let assignment = Assignment {
-        module: Module::Given {
-            profile: order.plan.profile,
-            sha256: artifact.sha256,
-        },
+    let profile = order.plan.profile;
+    let mut assignment = Assignment {
+        module: Module::Same,
         guest: order.plan.guest(),
+    };
+    if choice == Choice::Any
+        && let Some(sharing) = Sharing::of(&order)
+        && let Some(mut process) = pool.take_kept(&sharing)
+    {
+        if told(&mut process, &assignment, &files.fds(), watch) {
+            return Ok(Slot::new(order.clone(), process, None, now).on_trial(order));
+        }
+        pool.discard(process, watch);
+    }
+    assignment.module = Module::Given {
+        profile,
+        sha256: artifact.sha256,
     };
     let mut fds = vec![artifact.file];
     fds.extend(files.fds());
-    let profile = order.plan.profile;
     while choice == Choice::Any
         && let Some(mut process) = pool.take(profile)
     {
-        if held(&mut process, &limits)
-            && process.wire.give(&assignment, &fds).is_ok()
-            && watch.listen_to(&mut process).is_ok()
-        {
+        if held(&mut process, &limits) && told(&mut process, &assignment, &fds, watch) {
             pool.started(profile, limits, now);
             let slot = Slot::new(order.clone(), process, artifact.sha256, now);
             return Ok(slot.on_trial(order));
@@ -99,6 +109,20 @@ pub(crate) fn start(
         slot.kill(step("keeper: watch the worker", error.to_string()));
     }
     Ok(slot)
+}
+
+/// Whether a worker that waited was told what to run, and will be heard.
+fn told(
+    process: &mut Process,
+    assignment: &Assignment,
+    fds: &[BorrowedFd<'_>],
+    watch: &Watch,
+) -> bool {
+    let given = process.wire.give(assignment, fds);
+    if let Err(error) = &given {
+        tracing::debug!(pid = process.pid(), error = chain(error), "not told");
+    }
+    given.is_ok() && watch.listen_to(process).is_ok()
 }
 
 fn step(what: &str, error: String) -> Outcome {

@@ -53,6 +53,24 @@ impl Ending {
     }
 }
 
+/// Draws up how an attempt ended whose worker lives on for others; what was counted
+/// of that one's leaf is not this attempt's alone.
+pub(crate) fn of_parting(said: Option<Box<Said>>, wall: Span) -> Ending {
+    let usage = usage(said.as_deref(), None, wall);
+    let logs_dropped = said.as_ref().map_or(Bytes(0), |said| said.logs_dropped);
+    let outcome = said.map_or_else(
+        || Outcome::EngineFault {
+            message: "the attempt ended without a word".to_owned(),
+        },
+        |said| allowed(said.outcome),
+    );
+    Ending {
+        outcome,
+        usage,
+        logs_dropped,
+    }
+}
+
 /// Draws up how an attempt ended; `wall` is from when its worker was up.
 pub(crate) fn of_attempt(words: Words, death: &Death, wall: Span) -> Ending {
     let Words {
@@ -60,7 +78,7 @@ pub(crate) fn of_attempt(words: Words, death: &Death, wall: Span) -> Ending {
         said,
         fault,
     } = words;
-    let usage = usage(said.as_deref(), death, wall);
+    let usage = usage(said.as_deref(), Some(death), wall);
     let logs_dropped = said.as_ref().map_or(Bytes(0), |said| said.logs_dropped);
     let outcome = match (decided, said, fault) {
         (Some(decided), _, _) => decided,
@@ -108,10 +126,10 @@ fn allowed(said: Outcome) -> Outcome {
 }
 
 /// The kernel's figures where there are some, the worker's word for the rest.
-fn usage(said: Option<&Said>, death: &Death, wall: Span) -> Usage {
+fn usage(said: Option<&Said>, death: Option<&Death>, wall: Span) -> Usage {
     let own = said.map_or_else(
         || Usage {
-            cpu: death.cpu.unwrap_or(Span::ZERO),
+            cpu: death.and_then(|death| death.cpu).unwrap_or(Span::ZERO),
             ..Usage::default()
         },
         |said| Usage {
@@ -128,7 +146,7 @@ fn usage(said: Option<&Said>, death: &Death, wall: Span) -> Usage {
         measured: Measured::Process,
         ..own
     };
-    match death.counted {
+    match death.and_then(|death| death.counted) {
         None => own,
         Some(counted) => Usage {
             cpu: Span::from_nanos(counted.cpu_nanos),
@@ -164,6 +182,7 @@ mod tests {
             said: Some(Box::new(Said {
                 outcome,
                 cpu: Span::from_secs(1_000),
+                wall: Span::ZERO,
                 peak_memory: Bytes(1),
                 refused_growth: Bytes(0),
                 read: Bytes(3),

@@ -6,8 +6,8 @@ use std::ffi::OsStr;
 use rustix::process::Pid;
 use stint_sandbox::{Berth, Profile, WarmUp};
 
-use super::deadline;
 use super::protocol::{FromWorker, SPEECH};
+use super::{assignment, deadline};
 use crate::child::{self, ChildError};
 
 /// The argument that names an engine profile.
@@ -42,11 +42,13 @@ pub(crate) fn take(
     child::bind(keeper)?;
     child::name(c"stint-berth");
     berth.settle();
-    if let Some(warm_up) = warm_up
-        && let Err(error) = berth.warm_up(warm_up)
-    {
-        let message = child::shorten(error.to_string(), child::MESSAGE_BYTES_MAX);
-        return child::say(SPEECH, &FromWorker::Fault { message });
+    if let Some(warm_up) = warm_up {
+        let rehearsed = assignment::rehearse().map_err(|error| error.to_string());
+        let warm = berth.warm_up(warm_up).map_err(|error| error.to_string());
+        if let Err(error) = rehearsed.and(warm) {
+            let message = child::shorten(error, child::MESSAGE_BYTES_MAX);
+            return child::say(SPEECH, &FromWorker::Fault { message });
+        }
     }
     // The jail's first stage goes here: identity, namespaces, root, a wide filter.
     match warm_up {

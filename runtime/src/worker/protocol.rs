@@ -78,6 +78,8 @@ pub(crate) struct Said {
     pub(crate) outcome: Outcome,
     /// CPU time of the process, from when it was told of the attempt.
     pub(crate) cpu: Span,
+    /// Time from when it said that it runs.
+    pub(crate) wall: Span,
     /// The most that the guest's memories had.
     pub(crate) peak_memory: Bytes,
     /// The largest growth refused, as the size it would have made.
@@ -96,6 +98,7 @@ impl Said {
         Self {
             outcome,
             cpu: Span::ZERO,
+            wall: Span::ZERO,
             peak_memory: Bytes(0),
             refused_growth: Bytes(0),
             read: Bytes(0),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rustix::process::Signal;
 use stint_api::outcome::{DeadlineScope, Measured, Outcome};
+use stint_api::quantity::Millicores;
 use stint_api::time::Span;
 use stint_runtime::keeper::client::{Event, Lifetime};
 
@@ -128,6 +129,22 @@ pub(crate) async fn a_guest_that_sits_in_a_host_call_past_its_deadline_is_killed
     let ended = node.run(&order).await;
     assert_eq!(ended.outcome, DEADLINE);
     assert!(ended.usage.wall < Span::from_secs(5), "{:?}", ended.usage);
+}
+
+pub(crate) async fn a_guest_that_stands_still_is_killed_at_its_deadline_all_the_same() {
+    let site = site();
+    let mut node = site.connect_leased().await;
+    for (task, guest) in ["spin", "sleep"].into_iter().enumerate() {
+        let mut order = site.order(&format!("a.1.t{task}.g1.1"), guest, Span::from_millis(300));
+        // Once its hundredth of a core is used up, it does not run for most of a second.
+        order.limits.cpu = Millicores(1);
+        node.start(&order).await;
+        node.started(&order).await;
+        let ended = node.ended(&order).await;
+        assert_eq!(ended.outcome, DEADLINE);
+        let over = ended.usage.wall - Span::from_millis(300);
+        assert!(over < Span::from_millis(200), "{over}");
+    }
 }
 
 pub(crate) async fn a_worker_that_is_killed_is_lost() {

@@ -11,6 +11,7 @@ mod compiling;
 mod leaving;
 mod node;
 mod readopting;
+mod sharing;
 mod site;
 mod strangers;
 mod warming;
@@ -40,6 +41,7 @@ const TESTS: &[Test] = tests! {
         a_killed_attempt_ends_with_the_reason_that_was_given,
         a_guest_that_computes_past_its_deadline_traps,
         a_guest_that_sits_in_a_host_call_past_its_deadline_is_killed,
+        a_guest_that_stands_still_is_killed_at_its_deadline_all_the_same,
         a_worker_that_is_killed_is_lost,
         nothing_starts_without_a_lease,
         everything_ends_with_the_lease,
@@ -67,6 +69,12 @@ const TESTS: &[Test] = tests! {
         a_keeper_that_keeps_stays_until_the_lease_is_over,
         told_to_exit_it_ends_what_runs_first,
         a_signal_ends_it_in_order,
+    }
+    sharing::{
+        nothing_of_an_attempt_is_visible_to_the_next,
+        a_worker_is_shared_within_its_grant_only,
+        after_a_failure_the_next_gets_another_worker,
+        a_kept_worker_that_dies_is_not_missed,
     }
     warming::{
         a_start_takes_a_worker_that_waits,

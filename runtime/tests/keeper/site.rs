@@ -185,6 +185,7 @@ fn grant(attempt: &AttemptId, limits: Resources, timeout: Span) -> Grant {
             timeout,
             inputs: Vec::new(),
             output: None,
+            isolation: stint_api::job::Isolation::Task,
         },
         budget: RetryBudget {
             retries: 0,
@@ -201,6 +202,8 @@ pub(crate) fn guest(name: &str) -> Vec<u8> {
         "noop" => r#"(module (memory (export "memory") 1) (func (export "_start")))"#,
         "spin" => include_str!("../../../tests/jobs/spin.wat"),
         "exit-42" => include_str!("../../../tests/jobs/exit-code.wat"),
+        "traces" => include_str!("../../../tests/jobs/traces.wat"),
+        "unreachable" => include_str!("../../../tests/jobs/unreachable.wat"),
         "sleep" => include_str!("../../../tests/jobs/sleep-forever.wat"),
         other => panic!("no guest {other}"),
     };

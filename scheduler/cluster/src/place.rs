@@ -179,6 +179,7 @@ pub(crate) fn on_wire(id: &GrantId, job: &JobRecord, grant: &Grant) -> link::Gra
             timeout: spec.timeout,
             inputs: spec.inputs.clone(),
             output: spec.output.clone(),
+            isolation: spec.isolation(),
         },
         budget: grant.budget(),
     }

@@ -156,6 +156,7 @@ pub(crate) fn grant(number: u32, tasks: &[TaskRange]) -> Grant {
             timeout: Span::from_secs(9),
             inputs: Vec::new(),
             output: None,
+            isolation: stint_api::job::Isolation::Task,
         },
         budget: RetryBudget {
             retries: 1,
