@@ -21,10 +21,10 @@ use crate::log_file::LogFile;
 
 /// What a guest may hand over in one write; preview 1 cuts its writes smaller.
 const PERMIT_BYTES: usize = 64 << 10;
-/// Writes of the end that are smaller are in the file when they return: what a program
-/// says before it is killed is a line, and a flood comes in large pieces.
-const LINE_BYTES_MAX: usize = 16 << 10;
-/// How long larger ones are held back at most, while more of them come.
+/// What a guest writes comes in pieces of this size and a smaller one. A smaller one is in
+/// the file when its write returns: what a program says before it is killed is a line.
+const PIECE_BYTES: usize = 4 << 10;
+/// How long whole pieces of the end are held back at most, while more of them come.
 const HELD_BACK: Duration = Duration::from_millis(5);
 
 /// One of the two streams; clones write to the same file.
@@ -76,7 +76,7 @@ impl Log {
         let mut state = self.state();
         state.late.extend(bytes);
         state.written = state.written.saturating_add(bytes.len() as u64);
-        let is_flood = state.is_past_the_head() && bytes.len() > LINE_BYTES_MAX;
+        let is_flood = state.is_past_the_head() && bytes.len() >= PIECE_BYTES;
         if is_flood && state.in_time.elapsed() < HELD_BACK {
             state.let_go();
         } else {
