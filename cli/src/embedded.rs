@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use stint_api::client::Client;
 use stint_api::time::Span;
-use stint_runtime::node::{Config, KeeperLifetime};
+use stint_runtime::node::{Config, KeeperLifetime, ScratchChoice};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -67,6 +67,7 @@ impl Embedded {
             exe: "/proc/self/exe".into(),
             keeper: KeeperLifetime::DiesWithNode,
             limits: limits.choice(),
+            scratch: ScratchChoice::default(),
         };
         local.add(config).await?;
         local.ready().await?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use stint_api::id::NodeId;
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::time::Span;
-use stint_runtime::node::{Config, KeeperLifetime, capacity_detected};
+use stint_runtime::node::{Config, KeeperLifetime, ScratchChoice, capacity_detected};
 
 use super::node::{AllowArgs, real};
 use super::serve;
@@ -115,6 +115,7 @@ fn nodes(local: &Local, args: &DevArgs, data_dir: &Path) -> anyhow::Result<Vec<C
             exe: "/proc/self/exe".into(),
             keeper: KeeperLifetime::DiesWithNode,
             limits: args.limits.choice(),
+            scratch: ScratchChoice::default(),
         })
     };
     (1..=args.nodes).map(config).collect()

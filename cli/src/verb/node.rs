@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use stint_api::client::Client;
 use stint_api::id::NodeId;
 use stint_api::quantity::Resources;
-use stint_runtime::node::{Config, KeeperLifetime, Node};
+use stint_runtime::node::{Config, KeeperLifetime, Node, ScratchChoice};
 
 use crate::args::{Format, Global};
 use crate::capacity::Capacity;
@@ -49,6 +49,27 @@ pub(crate) struct NodeArgs {
 
     #[command(flatten)]
     limits: LimitsArgs,
+
+    /// What holds a job to its --scratch: looking several times a second, or besides that a disk of its own for each attempt (root only)
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    scratch_by: ScratchBy,
+}
+
+// Without docs of its own each, so that help stays one line a flag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ScratchBy {
+    #[default]
+    Measure,
+    Disk,
+}
+
+impl ScratchBy {
+    const fn choice(self) -> ScratchChoice {
+        match self {
+            Self::Measure => ScratchChoice::Measured,
+            Self::Disk => ScratchChoice::Disk,
+        }
+    }
 }
 
 /// What of the machine's files jobs may name.
@@ -140,6 +161,7 @@ fn configure(global: &Global, args: NodeArgs) -> anyhow::Result<Config> {
         exe: "/proc/self/exe".into(),
         keeper: KeeperLifetime::Outlives,
         limits: args.limits.choice(),
+        scratch: args.scratch_by.choice(),
     })
 }
 

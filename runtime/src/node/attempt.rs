@@ -200,7 +200,8 @@ impl Attempt {
             let touched = artifact.touch();
             touched.map_err(|error| failed(format!("the compiled module: {error}")))?;
             let inputs = tools.staging.stage_all(&grant.plan.inputs)?;
-            slot.make(&inputs)
+            let disk = tools.disks.then_some(grant.plan.limits.scratch);
+            slot.make(&inputs, disk)
                 .map_err(|error| failed(super::explain::explain(&error)))?;
             if let Some(beside) = &beside {
                 let put = beside.put(&slot);
@@ -321,6 +322,11 @@ impl Attempt {
         let harvested = if spooled.outcome == Outcome::Succeeded {
             let (slot, plan) = (self.slot.clone(), self.grant.plan.clone());
             blocking(move || harvest(&slot, &plan)).await.flatten()
+        } else if self.tools.disks && fails_by_itself(&spooled.outcome) {
+            // It may have failed because it was told that its disk was full.
+            let room = Room::new(&self.slot, self.grant.plan.limits.scratch);
+            let room = blocking(move || room.check()).await.flatten();
+            room.map(|()| Left::default())
         } else {
             Ok(Left::default())
         };
@@ -351,6 +357,11 @@ impl Attempt {
             }
         })
     }
+}
+
+/// Whether a guest ended so without anybody's doing.
+const fn fails_by_itself(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Exited { .. } | Outcome::Trapped { .. })
 }
 
 /// Waits until the attempt shall end.

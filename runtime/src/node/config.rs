@@ -37,6 +37,8 @@ pub struct Config {
     pub keeper: KeeperLifetime,
     /// What holds slots to their limits.
     pub limits: LimitsChoice,
+    /// What holds attempts to the room on the disk that they asked for.
+    pub scratch: ScratchChoice,
 }
 
 /// Whether attempts outlive the node process.
@@ -55,6 +57,18 @@ pub enum LimitsChoice {
     Auto,
     /// Wasmtime's own limits.
     WasmtimeOnly,
+}
+
+/// What holds attempts to the room on the disk that they asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScratchChoice {
+    /// It is measured a few times a second: between two of them an attempt can pass its limit
+    /// by what the disk takes in that time.
+    #[default]
+    Measured,
+    /// A disk for each attempt as well, a file system in a file: it ends where the limit is.
+    /// Takes root, and tens of milliseconds for each attempt.
+    Disk,
 }
 
 impl Config {

@@ -214,7 +214,7 @@ mod tests {
     fn site() -> Site {
         let dir = tempfile::tempdir().unwrap();
         let slot = Slot::at(dir.path().join("slot"));
-        slot.make(&[]).unwrap();
+        slot.make(&[], None).unwrap();
         let mut plan = grant(&"a.1.t0.g1.1".parse().unwrap()).plan;
         plan.output = Some("file:///somewhere".into());
         Site {

@@ -24,6 +24,7 @@ mod explain;
 mod fetch;
 mod happened;
 mod harvest;
+mod images;
 mod keeping;
 mod kits;
 mod last_lines;
@@ -66,7 +67,7 @@ use tools::Tools;
 
 pub use artifacts::ArtifactsError;
 pub use capacity::capacity_detected;
-pub use config::{Config, KeeperLifetime, LimitsChoice};
+pub use config::{Config, KeeperLifetime, LimitsChoice, ScratchChoice};
 pub use dir::DirError;
 
 /// A node could not be started.
@@ -110,6 +111,7 @@ pub struct Node {
     identity: Identity,
     keeper: Connection,
     seed: u64,
+    disks: bool,
 }
 
 impl Node {
@@ -128,6 +130,7 @@ impl Node {
         if let Err(error) = slot::sweep(&dir.slots(), &attempts(&keeper.kept)) {
             tracing::warn!(%error, "what dead attempts left stays");
         }
+        let (disks, scratch) = scratch(config.scratch, &dir);
         let identity = Identity {
             node: config.name.clone(),
             incarnation,
@@ -135,7 +138,7 @@ impl Node {
                 .capacity
                 .unwrap_or_else(|| capacity_detected(dir.root())),
             labels: config.labels.clone(),
-            limits: keeper.kept.limits.clone(),
+            limits: keeper.kept.limits.clone() + &scratch,
         };
         Ok(Self {
             config,
@@ -145,10 +148,12 @@ impl Node {
             identity,
             keeper,
             seed,
+            disks,
         })
     }
 
-    /// How it holds slots to their limits: `cgroup v1`, `cgroup v2` or `wasmtime only: <why>`.
+    /// How it holds slots to their limits: `cgroup v1`, `cgroup v2` or `wasmtime only: <why>`,
+    /// and what holds their scratch when that was asked for.
     pub fn limits(&self) -> &str {
         &self.identity.limits
     }
@@ -189,6 +194,7 @@ impl Node {
             ),
             kits: Kits::new(self.client.clone(), &self.dir),
             staging: Staging::new(self.dir.inputs(), self.config.allow_inputs.clone()),
+            disks: self.disks,
             publisher: Publisher::new(self.config.allow_outputs.clone()),
             dir: self.dir,
             teller: teller.clone(),
@@ -214,6 +220,20 @@ impl Node {
                 Stopped::Refused(error) => RunError::Refused(error),
                 Stopped::Keeper(error) => RunError::Keeper(error),
             })
+    }
+}
+
+/// Whether attempts get disks, and what is said of it beside the other limits.
+fn scratch(choice: ScratchChoice, dir: &Dir) -> (bool, String) {
+    match choice {
+        ScratchChoice::Measured => (false, String::new()),
+        ScratchChoice::Disk => match images::try_out(&dir.slots()) {
+            Ok(()) => (true, "; scratch: a disk for each attempt".to_owned()),
+            Err(error) => {
+                let why = explain::explain(&error);
+                (false, format!("; scratch: measured only, no disks: {why}"))
+            }
+        },
     }
 }
 

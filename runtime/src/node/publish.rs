@@ -314,7 +314,7 @@ mod tests {
         /// A slot whose guest left one file that holds `text`.
         fn slot(&self, attempt: &str, text: &str) -> (Slot, AttemptId) {
             let slot = Slot::at(self.path(attempt));
-            slot.make(&[]).unwrap();
+            slot.make(&[], None).unwrap();
             fs::create_dir(slot.out().join("sub")).unwrap();
             fs::write(slot.out().join("sub/file"), text).unwrap();
             (slot, attempt.parse().unwrap())

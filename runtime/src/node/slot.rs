@@ -4,6 +4,7 @@
 //! slots/<attempt>/in/         inputs: files linked in, directories' mount points
 //!                 out/        what the guest leaves; moved away when it is published
 //!                 scratch/    what it needs meanwhile
+//!                 disk/       has out/ and scratch/ in it instead, on a node with disks
 //!                 script/, kit    of a kit: the script, and a link to what it reads
 //!                 stdout, stderr
 //!                 left.json   what it left in /out, once that is known
@@ -16,9 +17,11 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use stint_api::id::AttemptId;
+use stint_api::quantity::Bytes;
 
 use super::cache;
 use super::dir::random;
+use super::images;
 use super::staging::{Staged, link_or_copy};
 
 /// The files of one attempt cannot be made.
@@ -42,8 +45,8 @@ impl Slot {
         Self { root }
     }
 
-    /// Makes it, empty but for the inputs.
-    pub(crate) fn make(&self, inputs: &[Staged]) -> Result<(), SlotError> {
+    /// Makes it, empty but for the inputs; with a disk of that size, if it is to have one.
+    pub(crate) fn make(&self, inputs: &[Staged], disk: Option<Bytes>) -> Result<(), SlotError> {
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source| SlotError { path, source }
@@ -53,6 +56,10 @@ impl Slot {
         let mut private = DirBuilder::new();
         private.mode(0o700);
         private.create(&self.root).map_err(failed(&self.root))?;
+        if let Some(limit) = disk {
+            let mounted = images::mount(&self.root, limit).map_err(io::Error::other);
+            mounted.map_err(failed(&self.root))?;
+        }
         for dir in [self.inputs(), self.out(), self.scratch()] {
             fs::create_dir(&dir).map_err(failed(&dir))?;
         }
@@ -86,11 +93,16 @@ impl Slot {
     }
 
     pub(crate) fn out(&self) -> PathBuf {
-        self.root.join("out")
+        self.disk().join("out")
     }
 
     pub(crate) fn scratch(&self) -> PathBuf {
-        self.root.join("scratch")
+        self.disk().join("scratch")
+    }
+
+    /// Where the guest may write.
+    fn disk(&self) -> PathBuf {
+        images::disk_of(&self.root).unwrap_or_else(|| self.root.clone())
     }
 
     pub(crate) fn stdout(&self) -> PathBuf {
@@ -116,6 +128,8 @@ impl Slot {
 fn remove(root: &Path) -> io::Result<()> {
     /// A path this deep below a slot can be named, whatever the names.
     const DEPTH_MAX: usize = 12;
+    // All that is on it goes with it.
+    images::unmount(root);
     let mut trees = vec![root.to_owned()];
     while let Some(tree) = trees.pop() {
         let mut rest = vec![(tree.clone(), 0)];
@@ -176,7 +190,7 @@ mod tests {
             },
         ];
         for _ in 0..2 {
-            slot.make(&inputs).unwrap();
+            slot.make(&inputs, None).unwrap();
             fs::write(slot.scratch().join("left over"), "x").unwrap();
         }
         assert_eq!(
@@ -196,7 +210,7 @@ mod tests {
         use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
         let root = tempfile::tempdir().unwrap();
         let slot = Slot::at(root.path().join("a.1.t0.g1.1"));
-        slot.make(&[]).unwrap();
+        slot.make(&[], None).unwrap();
         let flags = OFlags::DIRECTORY | OFlags::RDONLY;
         let name = "n".repeat(200);
         let mut dir = openat(CWD, slot.scratch(), flags, Mode::empty()).unwrap();
@@ -229,7 +243,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "in the way").unwrap();
-        let error = Slot::at(file.join("a.1.t0.g1.1")).make(&[]).unwrap_err();
+        let error = Slot::at(file.join("a.1.t0.g1.1"))
+            .make(&[], None)
+            .unwrap_err();
         assert!(error.to_string().contains("a.1.t0.g1.1"), "{error}");
     }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Tools {
     pub(crate) kits: Kits,
     /// From a URL to an input.
     pub(crate) staging: Staging,
+    /// Whether each attempt gets a disk of its own.
+    pub(crate) disks: bool,
     /// From `/out` to a URL.
     pub(crate) publisher: Publisher,
     /// Bytes of reports that the scheduler does not have yet, as the driver counts them.

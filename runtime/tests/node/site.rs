@@ -10,7 +10,7 @@ use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::tasks::TaskRange;
 use stint_api::time::Span;
 use stint_runtime::node::{
-    Config, DirError, KeeperLifetime, LimitsChoice, Node, RunError, StartError,
+    Config, DirError, KeeperLifetime, LimitsChoice, Node, RunError, ScratchChoice, StartError,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -67,6 +67,7 @@ impl Site {
             exe: "/proc/self/exe".into(),
             keeper,
             limits: LimitsChoice::Auto,
+            scratch: ScratchChoice::default(),
         };
         let node = loop {
             match Node::start(config.clone()).await {
@@ -207,7 +208,6 @@ fn grant(attempt: &AttemptId, module: Digest) -> Grant {
             timeout: Span::from_secs(30),
             inputs: Vec::new(),
             output: None,
-            isolation: stint_api::job::Isolation::Task,
         },
         budget: RetryBudget {
             retries: 0,
