@@ -30,7 +30,7 @@ pub(crate) fn hint(outcome: &Outcome) -> Option<String> {
         Outcome::Stalled => "the program did nothing for too long; is it waiting for input?",
         Outcome::ScratchFull => "raise --scratch, or let the program write less",
         Outcome::OutputLimit { .. } => {
-            "write less to standard output, or write large data to /out and name it with --output"
+            "leave less in the result, or write large data to /out and name it with --output"
         }
         Outcome::SandboxViolation { .. } => {
             "the worker did what no module needs to do; report it with the module"

@@ -129,6 +129,12 @@ pub(crate) fn usage(usage: &Usage) -> String {
             bytes(usage.refused_growth)
         ));
     }
+    if usage.logs_dropped > Bytes(0) {
+        text.push_str(&format!(
+            ", {} of output not kept",
+            bytes(usage.logs_dropped)
+        ));
+    }
     if usage.measured == Measured::Process {
         text.push_str(" (measured without cgroup)");
     }

@@ -59,6 +59,7 @@ pub(crate) async fn perform(global: Global, args: StatusArgs) -> anyhow::Result<
 
 fn print_job(job: &JobView) -> anyhow::Result<()> {
     show::line(&report::summary(job))?;
+    print_last_words(job)?;
     if let Some(name) = &job.spec.name {
         show::line(&format!("name       {name}"))?;
     }
@@ -85,6 +86,21 @@ fn print_job(job: &JobView) -> anyhow::Result<()> {
     }
     if let Some(why) = &job.waiting {
         show::line(&format!("waiting    {why}"))?;
+    }
+    Ok(())
+}
+
+/// What the first task that failed said last. `run` has shown it already, and does not again.
+fn print_last_words(job: &JobView) -> anyhow::Result<()> {
+    let said = job.first_failure.as_ref();
+    let Some(said) = said.and_then(|first| first.stderr_tail.as_deref()) else {
+        return Ok(());
+    };
+    show::line("its standard error ends with")?;
+    for line in said.lines() {
+        // A stranger's words, on somebody's terminal.
+        let shown = line.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}");
+        show::line(&format!("    {shown}"))?;
     }
     Ok(())
 }
