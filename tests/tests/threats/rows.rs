@@ -282,7 +282,7 @@ pub(crate) const ROWS: &[Row] = &[
     guest(
         "27 files on the disk",
         "inode-fill",
-        &[],
+        &["--scratch", "16Mi"],
         &[With("scratch-full")],
     ),
     guest(

@@ -1,0 +1,13 @@
+;; Says why on stderr, then gives up, as a program that panics does.
+;; Expected: trapped, kind "unreachable"; its last words are told with the outcome.
+(module
+  (import "wasi_snapshot_preview1" "fd_write"
+    (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "panicked at the disco\n")
+  (func $give_up unreachable)
+  (func $start (export "_start")
+    (i32.store (i32.const 0) (i32.const 16))
+    (i32.store (i32.const 4) (i32.const 22))
+    (drop (call $fd_write (i32.const 2) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (call $give_up)))
