@@ -163,7 +163,7 @@ pub struct Running {
     pub started_at: Option<Time>,
 }
 
-/// An attempt that ended, as it stands in the spool: `spool/<attempt>.json`.
+/// An attempt that ended, as it stands in the spool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spooled {

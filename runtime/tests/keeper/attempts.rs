@@ -38,10 +38,10 @@ pub(crate) async fn an_attempt_is_told_of_from_start_to_end() {
         assert_eq!(ended.usage.measured, Measured::Cgroup);
         assert!(ended.usage.peak_memory.0 > 0);
     }
-    assert!(site.spooled(&order.attempt).exists());
+    assert!(site.is_spooled(&order.attempt));
     node.keeper.discard(order.attempt.clone()).await.unwrap();
     until("the outcome is forgotten", || {
-        !site.spooled(&order.attempt).exists()
+        !site.is_spooled(&order.attempt)
     })
     .await;
 }
@@ -168,7 +168,7 @@ pub(crate) async fn nothing_starts_without_a_lease() {
     let refused = node.ended(&order).await;
     assert_eq!(refused.outcome, Outcome::NodeLost);
     assert_eq!(refused.started_at, None);
-    assert!(!site.spooled(&order.attempt).exists());
+    assert!(!site.is_spooled(&order.attempt));
     // Nothing of it ran, so it may be asked for again.
     node.lease(LONG).await;
     assert_eq!(node.run(&order).await.outcome, Outcome::Succeeded);
@@ -248,7 +248,7 @@ pub(crate) async fn a_hundred_slots_at_once_are_served() {
             matches!(started, Some(Event::Started { .. })),
             "{started:?}"
         );
-        assert!(!site.spooled(&order.attempt).exists());
+        assert!(!site.is_spooled(&order.attempt));
     }
     // One of them is no slower to kill than if it were alone.
     node.kill(&orders[57].attempt, Outcome::Cancelled).await;

@@ -46,7 +46,7 @@ pub(crate) async fn with_its_node_it_goes_as_soon_as_the_connection_closes() {
     let workers = children(keeper);
     drop(node);
     nothing_is_left(&site, keeper, &workers).await;
-    assert!(site.spooled(&order.attempt).exists());
+    assert!(site.is_spooled(&order.attempt));
 }
 
 pub(crate) async fn a_keeper_with_nothing_left_to_keep_goes() {
@@ -102,7 +102,7 @@ pub(crate) async fn told_to_exit_it_ends_what_runs_first() {
     node.keeper.exit().await.unwrap();
     assert_eq!(outcomes(node.until_gone().await), [Outcome::Drained]);
     nothing_is_left(&site, keeper, &workers).await;
-    assert!(site.spooled(&order.attempt).exists());
+    assert!(site.is_spooled(&order.attempt));
 }
 
 pub(crate) async fn a_signal_ends_it_in_order() {

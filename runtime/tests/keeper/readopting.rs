@@ -48,7 +48,7 @@ pub(crate) async fn what_ended_while_no_node_was_there_waits_in_the_spool() {
     let keeper = node.pid();
     drop(node);
     until("the outcome is in the spool", || {
-        site.spooled(&order.attempt).exists()
+        site.is_spooled(&order.attempt)
     })
     .await;
 
@@ -69,7 +69,7 @@ pub(crate) async fn what_ended_while_no_node_was_there_waits_in_the_spool() {
     assert_eq!(node.kept.spooled[0].outcome, expected);
     node.keeper.discard(order.attempt.clone()).await.unwrap();
     until("the outcome is forgotten", || {
-        !site.spooled(&order.attempt).exists()
+        !site.is_spooled(&order.attempt)
     })
     .await;
 }

@@ -1,6 +1,6 @@
 //! A node's directory for one test, and a look at what a keeper leaves outside of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -75,8 +75,24 @@ impl Site {
         self.temporary.path()
     }
 
-    pub(crate) fn spooled(&self, attempt: &AttemptId) -> PathBuf {
-        self.dir().join("spool").join(format!("{attempt}.json"))
+    /// Whether the outcome of `attempt` is in the spool, as the next keeper would read it.
+    pub(crate) fn is_spooled(&self, attempt: &AttemptId) -> bool {
+        self.spooled().contains(&attempt.to_string())
+    }
+
+    /// All whose outcomes are.
+    pub(crate) fn spooled(&self) -> BTreeSet<String> {
+        let text = fs::read_to_string(self.dir().join("spool/outcomes.jsonl"));
+        let mut found = BTreeSet::new();
+        for line in text.unwrap_or_default().lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            if let Some(attempt) = line["ended"]["attempt"].as_str() {
+                found.insert(attempt.to_owned());
+            } else if let Some(attempt) = line["discarded"].as_str() {
+                found.remove(attempt);
+            }
+        }
+        found
     }
 
     /// Finds or starts its keeper.

@@ -214,10 +214,7 @@ pub(crate) async fn a_thousand_starts_leave_nothing_behind() {
     })
     .await;
     assert!(descriptors(keeper) <= before + 16 * BERTHED_MAX);
-    until("the spool is empty", || {
-        fs::read_dir(site.dir().join("spool")).unwrap().count() == 0
-    })
-    .await;
+    until("the spool is empty", || site.spooled().is_empty()).await;
     node.keeper.exit().await.unwrap();
     node.until_gone().await;
     until("everybody is gone", || workers_of(keeper).is_empty()).await;

@@ -115,6 +115,21 @@ impl Site {
         names(&self.path(dir))
     }
 
+    /// The outcomes in the spool, as the next keeper would read them.
+    pub(crate) fn spooled(&self) -> BTreeMap<String, serde_json::Value> {
+        let text = fs::read_to_string(self.path("node/spool/outcomes.jsonl"));
+        let mut found = BTreeMap::new();
+        for line in text.unwrap_or_default().lines() {
+            let mut line: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            if let Some(attempt) = line["discarded"].as_str() {
+                found.remove(attempt);
+            } else if let Some(attempt) = line["ended"]["attempt"].as_str() {
+                found.insert(attempt.to_owned(), line["ended"]["outcome"].take());
+            }
+        }
+        found
+    }
+
     /// Orders one task of the guest to be run, changed by `change`.
     pub(crate) async fn run(&self, wat: &[u8], change: impl FnOnce(&mut Grant)) -> AttemptId {
         let module = self
@@ -143,7 +158,7 @@ impl Site {
     /// Waits until the node has let go of everything that it had for attempts.
     pub(crate) async fn let_go(&self) {
         until("the node lets go", || {
-            self.names("node/slots").is_empty() && self.names("node/spool").is_empty()
+            self.names("node/slots").is_empty() && self.spooled().is_empty()
         })
         .await;
     }
