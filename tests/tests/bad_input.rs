@@ -277,9 +277,9 @@ fn commands_that_cannot_start_say_why() {
     let finished = serve("127.0.0.1:0", &locked);
     let pid = finished.stderr.split_once("(pid ");
     let pid = pid.and_then(|(_, rest)| rest.split_once(')'));
-    let pid = pid.map_or("(pid none)".to_owned(), |(pid, _)| format!("(pid {pid})"));
+    let (pid, _) = pid.expect("the message names the process");
     let seen_pid = transcript(&site, "a data directory locked by another", &finished);
-    seen += &seen_pid.replace(&pid, "(pid PID)");
+    seen += &seen_pid.replace(&format!("(pid {pid})"), "(pid PID)");
     seen += &transcript(
         &site,
         "an open address without a token",
