@@ -55,7 +55,7 @@ impl Up {
                 }
                 Err(error) => Answer::Refused(error.to_string()),
             },
-            Request::Submit(spec, key) => match self.cluster.submit(now, spec, Some(key)) {
+            Request::Submit(spec, key) => match self.cluster.submit(now, *spec, Some(key)) {
                 Ok((submission, effects)) => {
                     pending.effects.extend(effects);
                     Answer::Submitted(submission.id().clone())

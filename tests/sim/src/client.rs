@@ -69,7 +69,7 @@ impl World {
                     key: format!("client-{index}"),
                     body: MODULE,
                 };
-                Request::Submit(client.spec.clone(), key)
+                Request::Submit(Box::new(client.spec.clone()), key)
             }
             (ClientAct::Look, Some(job)) => Request::Look(job.clone()),
             (ClientAct::Cancel, Some(job)) => Request::Cancel(job.clone()),

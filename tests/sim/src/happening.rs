@@ -141,7 +141,7 @@ pub(crate) enum Request {
     },
     Report(Reports),
     Push(ModuleView),
-    Submit(JobSpec, IdempotencyKey),
+    Submit(Box<JobSpec>, IdempotencyKey),
     Cancel(JobId),
     Look(JobId),
     Decide(Decision),
