@@ -15,6 +15,9 @@ pub struct Assignment {
     /// Directories that came over a socket, beside those that the berth brought;
     /// whoever sent them made them with [`Tree::detached`].
     pub trees: Vec<Tree>,
+    /// Whether other attempts of the same job come after it, whose directories are
+    /// received when the jail is closed: it is without [`Layer::LandlockFiles`] then.
+    pub more: bool,
     /// The largest file that it may write; a write beyond is an error.
     pub file_bytes_max: Option<u64>,
     /// The most memory that it may write to, where no cgroup holds it.
@@ -45,6 +48,9 @@ impl Berthed {
                 "a directory came that is no mount of its own",
             ))
         })?;
+        if assignment.more {
+            ledger.forgo(Layer::LandlockFiles, "other directories are to come");
+        }
         rules::enforce(&mut ledger, &trees)?;
         if let Some(bytes) = assignment.file_bytes_max {
             trap::ignore_file_size_signal().map_err(ArmError::Step)?;
@@ -56,7 +62,9 @@ impl Berthed {
         ledger.hold(Layer::WriteXorExecute, || {
             raw::refuse_exec_gain().named("refuse executable memory")
         })?;
-        ledger.hold(Layer::SmallFilter, filter::install_small)?;
+        ledger.hold(Layer::SmallFilter, || {
+            filter::install_small(assignment.more)
+        })?;
         Ok(Armed {
             layers: ledger.layers,
             _trees: trees,

@@ -4,6 +4,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use crate::identity::{self, Identity};
 use crate::layer::{Layer, LayerSet, Layers};
 use crate::ledger::{ArmError, Ledger, Named as _, Refusal};
@@ -50,6 +52,7 @@ impl Berth<'_> {
     /// A layer that is needed is not to be had, or the parent is gone. The
     /// process is in no defined state then, and must end.
     pub fn enter(self) -> Result<Berthed, ArmError> {
+        look_around();
         let mut ledger = Ledger::new(self.want, self.need, self.inherited);
         let entered = namespaces::enter(&mut ledger)?;
         // While what they stand in is still to be seen, and with the right to mount.
@@ -81,6 +84,12 @@ impl Berthed {
     pub(crate) fn into_parts(self) -> (Ledger, Vec<Tree>) {
         (self.ledger, self.trees)
     }
+}
+
+/// Lets the library of system calls find out once what it asks a process about
+/// itself: it remembers, and has no file to ask later.
+fn look_around() {
+    let _now = clock_gettime(ClockId::Monotonic);
 }
 
 /// The job's directories as mounts of their own, or as they are where that is not to be had.

@@ -40,8 +40,11 @@ pub enum Layer {
     SmallFilter,
     /// No memory becomes executable any more.
     WriteXorExecute,
-    /// Files of the job's directories, and no others.
+    /// Files of the job's directories, and no others. Not for a process that runs one
+    /// attempt after another: what is allowed cannot grow.
     LandlockFiles,
+    /// Nothing is executed, and nothing is made but files, directories and links.
+    LandlockKinds,
     /// No TCP.
     LandlockNetwork,
     /// No signal to a process, and no abstract socket, from before.
@@ -52,7 +55,7 @@ pub enum Layer {
 
 impl Layer {
     /// All of them, in the order in which they are armed.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::MountNamespace,
         Self::EmptyRoot,
         Self::NetworkNamespace,
@@ -69,6 +72,7 @@ impl Layer {
         Self::SmallFilter,
         Self::WriteXorExecute,
         Self::LandlockFiles,
+        Self::LandlockKinds,
         Self::LandlockNetwork,
         Self::LandlockScope,
         Self::DetachedTrees,
@@ -93,6 +97,7 @@ impl Layer {
             Self::SmallFilter => "small-filter",
             Self::WriteXorExecute => "write-xor-execute",
             Self::LandlockFiles => "landlock-files",
+            Self::LandlockKinds => "landlock-kinds",
             Self::LandlockNetwork => "landlock-network",
             Self::LandlockScope => "landlock-scope",
             Self::DetachedTrees => "detached-trees",
@@ -122,9 +127,11 @@ impl LayerSet {
 
     /// What runs strangers' code must have: everything that kernels of the last
     /// years give to root. Left out is what newer ones added ([`Layer::WriteXorExecute`]
-    /// 6.3, [`Layer::LandlockNetwork`] 6.7, [`Layer::LandlockScope`] 6.12), each a
-    /// further layer in front of what others deny.
+    /// 6.3, [`Layer::LandlockNetwork`] 6.7, [`Layer::LandlockScope`] 6.12), and
+    /// [`Layer::LandlockFiles`], which some workers cannot have: each a further layer
+    /// in front of what two others at least deny.
     pub const NEEDED: Self = Self::ALL
+        .without(Layer::LandlockFiles)
         .without(Layer::WriteXorExecute)
         .without(Layer::LandlockNetwork)
         .without(Layer::LandlockScope);
@@ -271,7 +278,7 @@ mod tests {
             held: LayerSet::ALL,
             missing: Vec::new(),
         };
-        assert_eq!(layers.to_string(), "19 of 19 layers");
+        assert_eq!(layers.to_string(), "20 of 20 layers");
         layers.held = LayerSet::ALL.without(Layer::Identity);
         layers.missing.push(Missing {
             layer: Layer::Identity,
@@ -279,7 +286,7 @@ mod tests {
         });
         assert_eq!(
             layers.to_string(),
-            "18 of 19 layers; without identity (not root)"
+            "19 of 20 layers; without identity (not root)"
         );
     }
 }

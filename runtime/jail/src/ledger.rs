@@ -101,6 +101,16 @@ impl Ledger {
         }
     }
 
+    /// `layer` is done without here, needed or not.
+    pub(crate) fn forgo(&mut self, layer: Layer, why: &'static str) {
+        if self.wants(layer) {
+            self.layers.missing.push(Missing {
+                layer,
+                why: why.to_owned(),
+            });
+        }
+    }
+
     /// `layer` is not to be had.
     pub(crate) fn miss(&mut self, layer: Layer, why: Refusal) -> Result<(), ArmError> {
         if !self.wants(layer) {

@@ -12,6 +12,7 @@
 //! ```text
 //! reaches for            │ stopped by
 //! a file of the machine  │ mount-namespace, empty-root, landlock-files, identity
+//! another kind of file   │ wide-filter, small-filter, landlock-kinds, capabilities
 //! .. of a job's file     │ detached-trees, landlock-files, identity
 //! the network            │ wide-filter, small-filter, network-namespace, landlock-*
 //! another process        │ wide-filter, small-filter, identity, landlock-scope

@@ -14,24 +14,21 @@ use crate::tree::{Access, Tree};
 /// The newest version of the interface that this was tested with; what an older
 /// kernel does not know is left out of the rules.
 const TESTED: ABI = ABI::V7;
-/// Each layer, and the version that has all of it.
-const SINCE: [(Layer, ABI); 3] = [
+/// Each layer, and the version that has what matters of it.
+const SINCE: [(Layer, ABI); 4] = [
     (Layer::LandlockFiles, ABI::V3),
+    (Layer::LandlockKinds, ABI::V1),
     (Layer::LandlockNetwork, ABI::V4),
     (Layer::LandlockScope, ABI::V6),
 ];
 
-/// Puts those of the three layers in force that are wanted.
+/// Puts those of the layers in force that are wanted.
 pub(crate) fn enforce(ledger: &mut Ledger, trees: &[Tree]) -> Result<(), ArmError> {
     let wanted = SINCE.map(|(layer, _)| ledger.wants(layer));
-    if wanted == [false; 3] {
+    if !wanted.contains(&true) {
         return Ok(());
     }
-    let found = restrict(wanted, trees);
-    let found = match found {
-        Ok(abi) => abi,
-        Err(why) => return Err(ArmError::Step(why)),
-    };
+    let found = restrict(wanted, trees).map_err(ArmError::Step)?;
     for (layer, since) in SINCE {
         ledger.hold(layer, || match found {
             abi if abi >= since => Ok(()),
@@ -43,11 +40,14 @@ pub(crate) fn enforce(ledger: &mut Ledger, trees: &[Tree]) -> Result<(), ArmErro
 }
 
 /// The version in force.
-fn restrict(wanted: [bool; 3], trees: &[Tree]) -> Result<ABI, Refusal> {
-    let [files, network, scope] = wanted;
+fn restrict(wanted: [bool; 4], trees: &[Tree]) -> Result<ABI, Refusal> {
+    let [files, kinds, network, scope] = wanted;
     let mut ruleset = Ruleset::default();
     if files {
-        ruleset = ruleset.handle_access(AccessFs::from_all(TESTED))?;
+        ruleset = ruleset.handle_access(AccessFs::from_all(TESTED) & !never())?;
+    }
+    if kinds {
+        ruleset = ruleset.handle_access(never())?;
     }
     if network {
         ruleset = ruleset.handle_access(AccessNet::from_all(TESTED))?;
@@ -68,7 +68,13 @@ fn restrict(wanted: [bool; 3], trees: &[Tree]) -> Result<ABI, Refusal> {
     })
 }
 
-/// Never to execute, and never to make what is no file, directory or link.
+/// What no guest needs done anywhere: executing, and making what is neither a file
+/// nor a directory nor a link.
+fn never() -> BitFlags<AccessFs> {
+    make_bitflags!(AccessFs::{Execute | MakeChar | MakeBlock | MakeFifo | MakeSock | IoctlDev})
+}
+
+/// What may be done below a directory.
 fn allowed(access: Access) -> BitFlags<AccessFs> {
     let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
     match access {

@@ -154,9 +154,16 @@ fn end(number: u32) -> ! {
 #[cfg(target_arch = "x86_64")]
 const DENIED: usize = usize::MAX - libc::EACCES as usize + 1;
 
+/// All that can be asked of a descriptor that is a place and no open file.
+const PLACE_FLAGS: i32 = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+
 /// `openat` by the other call, which stays beneath the directory. What the kernel returns.
 fn open_beneath(dir: usize, path: usize, flags: usize, mode: usize) -> usize {
-    let flags = flags as u64 & u64::from(u32::MAX);
+    let mut flags = flags as u64 & u64::from(u32::MAX);
+    if flags & u64::from(libc::O_PATH.cast_unsigned()) != 0 {
+        // What means nothing for a mere place is ignored there, and refused here.
+        flags &= u64::from(PLACE_FLAGS.cast_unsigned());
+    }
     let creates =
         libc::O_CREAT.cast_unsigned() | (libc::O_TMPFILE & !libc::O_DIRECTORY).cast_unsigned();
     // The other call takes no mode where nothing is made.

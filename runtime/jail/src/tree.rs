@@ -28,7 +28,7 @@ pub enum Access {
 /// A directory of a job, to be brought into the jail.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// Where it is, outside.
+    /// Where it is, outside; the word of whoever knows the machine's paths.
     pub path: &'a Path,
     /// What is to be done in it.
     pub access: Access,
@@ -52,9 +52,7 @@ impl Tree {
     /// # Errors
     /// There is no such directory, or no such right.
     pub fn detached(source: Source<'_>) -> Result<Self, Refusal> {
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE
-            | OpenTreeFlags::OPEN_TREE_CLOEXEC
-            | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
         // Not what is mounted further down: nobody has said that it is the job's.
         let dir = open_tree(CWD, source.path, flags).named("bring a directory")?;
         let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
@@ -76,7 +74,7 @@ impl Tree {
     /// # Errors
     /// There is no such directory.
     pub fn plain(source: Source<'_>) -> Result<Self, Errno> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
             dir: open(source.path, flags, Mode::empty())?,
             access: source.access,

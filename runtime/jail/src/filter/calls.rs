@@ -113,6 +113,10 @@ pub(super) const ARRIVAL: [Sysno; 31] = [
     Sysno::landlock_restrict_self,
 ];
 
+/// What it takes to be told of another attempt: of what is sent, and no more. The
+/// directories that come are entered to be opened.
+pub(super) const MORE: [Sysno; 3] = [Sysno::recvmsg, Sysno::fchdir, Sysno::chdir];
+
 /// What a process may change about itself before the guest runs.
 pub(super) const PRCTL: [u64; 5] = [
     libc::PR_SET_NO_NEW_PRIVS.cast_unsigned() as u64,

@@ -2,7 +2,7 @@
 
 use stint_jail::Layer::{
     self, Capabilities, ClosedDescriptors, DetachedTrees, EmptyRoot, Identity, LandlockFiles,
-    MountNamespace, SmallFilter, WideFilter,
+    LandlockKinds, MountNamespace, SmallFilter, WideFilter,
 };
 use syscalls::Sysno;
 
@@ -90,7 +90,7 @@ pub(crate) const ACTIONS: &[Action] = &[
         )],
     ),
     open(
-        &[DetachedTrees, LandlockFiles],
+        BESIDE,
         "climb out of scratch to the top",
         &[step(
             Sysno::openat2,
@@ -242,7 +242,7 @@ pub(crate) const ACTIONS: &[Action] = &[
             SmallFilter,
             Capabilities,
             Identity,
-            LandlockFiles,
+            LandlockKinds,
         ],
         "make a device",
         &[step(
@@ -256,7 +256,7 @@ pub(crate) const ACTIONS: &[Action] = &[
         )],
     ),
     open(
-        &[WideFilter, SmallFilter, LandlockFiles],
+        &[WideFilter, SmallFilter, LandlockKinds],
         "make a pipe that others would open",
         &[step(
             Sysno::mknodat,

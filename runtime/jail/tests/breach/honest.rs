@@ -104,6 +104,19 @@ pub(crate) const ACTIONS: &[Action] = &[
         ],
     ),
     can(
+        "enter a directory by its own place",
+        &[step(
+            Sysno::openat,
+            &[
+                Fd(Inputs),
+                Text(c"."),
+                // As a library asks for it, which has files of any size in mind.
+                N((libc::O_PATH | 0o100_000) as i64),
+                N(0),
+            ],
+        )],
+    ),
+    can(
         "list the inputs",
         &[
             step(

@@ -59,7 +59,12 @@ fn arm(layers: LayerSet, told: &Told) -> (i32, i32, Armed) {
         ],
     );
     let [inputs, scratch] = [0, 1].map(|at: usize| enter(&berthed.trees[at]));
-    let armed = berthed.arm(Assignment::default()).unwrap();
+    let assignment = Assignment {
+        // What the layer is done without for.
+        more: !layers.contains(Layer::LandlockFiles),
+        ..Assignment::default()
+    };
+    let armed = berthed.arm(assignment).unwrap();
     (inputs, scratch, armed)
 }
 

@@ -3,6 +3,7 @@
 //! get anywhere.
 //!
 //! Each action is tried under the whole jail, under the jail without each single
+//! layer, under that of a worker which runs several attempts without each single
 //! layer, under each layer alone that is said to stop it, and without any jail.
 //! So what is asserted of layers is asserted of each by itself; and that an action
 //! succeeds without a jail shows that it is one. What honest guests do must work.

@@ -1,7 +1,7 @@
 //! Reaching for the network, and for whoever listens on this machine.
 
 use stint_jail::Layer::{
-    EmptyRoot, Identity, LandlockFiles, LandlockNetwork, LandlockScope, MountNamespace,
+    EmptyRoot, Identity, LandlockKinds, LandlockNetwork, LandlockScope, MountNamespace,
     NetworkNamespace, SmallFilter, WideFilter,
 };
 use syscalls::{Errno, Sysno};
@@ -108,7 +108,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     ),
     Action::out(
         "put a socket into scratch",
-        &[WideFilter, SmallFilter, LandlockFiles],
+        &[WideFilter, SmallFilter, LandlockKinds],
         &[step(
             Sysno::mknodat,
             &[

@@ -2,7 +2,8 @@
 
 use stint_jail::Layer::{
     self, Capabilities, DetachedTrees, EmptyRoot, Identity, IpcNamespace, LandlockFiles,
-    LandlockNetwork, LandlockScope, MountNamespace, ResourceLimits, SmallFilter, WideFilter,
+    LandlockKinds, LandlockNetwork, LandlockScope, MountNamespace, ResourceLimits, SmallFilter,
+    WideFilter,
 };
 use syscalls::{Errno, Sysno};
 
@@ -19,6 +20,7 @@ const TRACED: &[Layer] = &[
     SmallFilter,
     Identity,
     LandlockFiles,
+    LandlockKinds,
     LandlockNetwork,
     LandlockScope,
 ];
@@ -203,6 +205,7 @@ pub(crate) const ACTIONS: &[Action] = &[
             MountNamespace,
             EmptyRoot,
             LandlockFiles,
+            LandlockKinds,
         ],
         &[step(
             Sysno::execve,
@@ -211,7 +214,7 @@ pub(crate) const ACTIONS: &[Action] = &[
     ),
     Action::out(
         "execute a program from scratch",
-        &[WideFilter, SmallFilter, DetachedTrees, LandlockFiles],
+        &[WideFilter, SmallFilter, DetachedTrees, LandlockKinds],
         &[step(
             Sysno::execveat,
             &[Fd(Scratch), Text(c"tool"), Words(&[0]), Words(&[0]), N(0)],

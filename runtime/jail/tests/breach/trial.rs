@@ -169,6 +169,17 @@ fn one(number: usize, action: &'static Action, site: &mut Site, runs: &mut u32) 
             breaches.push(format!("{}: {without} without {layer}", action.name));
         }
     }
+    // A process that runs one attempt after another has one layer less to begin with.
+    let shared = LayerSet::ALL.without(Layer::LandlockFiles);
+    for layer in shared.iter() {
+        let careful = layer == Layer::ClosedDescriptors;
+        let without = attempt(shared.without(layer), careful);
+        let lone = action.reach == Reach::Itself && action.by == [layer];
+        if !without.is_denied() && !lone {
+            let name = action.name;
+            breaches.push(format!("{name}: {without} without {layer}, when shared"));
+        }
+    }
     for layer in action.by {
         let alone = attempt(LayerSet::NONE.with(*layer), false);
         if !alone.is_denied() {
