@@ -305,6 +305,24 @@ pub struct Usage {
     pub logs_dropped: Bytes,
     /// Where CPU and memory were measured.
     pub measured: Measured,
+    /// What stood between it and the machine.
+    pub sandbox: Sandbox,
+}
+
+/// What stood between an attempt and the machine it ran on, beside the engine.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sandbox {
+    /// Not known: the attempt never ran, or its node has not said it.
+    #[default]
+    Unknown,
+    /// Every layer of the jail that a node for strangers' code must have.
+    Whole,
+    /// Fewer: the machine or the node's user could not have them all, and the node was
+    /// told to work all the same.
+    Weaker,
 }
 
 /// Where CPU time and peak memory were read.
@@ -335,6 +353,9 @@ impl Usage {
         self.logs_dropped = Bytes(self.logs_dropped.0.saturating_add(other.logs_dropped.0));
         if self.measured != Measured::Process && other.measured != Measured::Nothing {
             self.measured = other.measured;
+        }
+        if self.sandbox != Sandbox::Weaker && other.sandbox != Sandbox::Unknown {
+            self.sandbox = other.sandbox;
         }
     }
 }
