@@ -3,10 +3,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::process::{getegid, geteuid};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stint_api::link::{OutputFile, Plan, RESULT_BYTES_MAX};
@@ -142,17 +143,19 @@ fn on_one_line(json: &str) -> String {
     json.chars().filter(keep).collect()
 }
 
-/// Every file below `out` but the result, by path.
+/// Every file below `out` but the result, by path. What was made by a user that a
+/// job had to itself becomes the node's.
 fn files(out: &Path) -> Result<Vec<OutputFile>, Outcome> {
     let limit = |what: String| Outcome::OutputLimit { what };
     let mut files = Vec::new();
     let mut paths_bytes = 0;
+    own(out).map_err(|error| refused(Path::new(""), &error))?;
     let mut rest = vec![PathBuf::new()];
     while let Some(dir) = rest.pop() {
         let list = fs::read_dir(out.join(&dir)).and_then(Iterator::collect::<io::Result<Vec<_>>>);
         for entry in list.map_err(|error| refused(&dir, &error))? {
             let path = dir.join(entry.file_name());
-            let metadata = entry.metadata().map_err(|error| refused(&path, &error))?;
+            let metadata = own(&entry.path()).map_err(|error| refused(&path, &error))?;
             if metadata.is_dir() {
                 rest.push(path);
                 continue;
@@ -175,6 +178,17 @@ fn files(out: &Path) -> Result<Vec<OutputFile>, Outcome> {
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// Looks at what is at `path`, and makes it this user's: who made it is nobody any
+/// more, or soon somebody else.
+fn own(path: &Path) -> io::Result<fs::Metadata> {
+    let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.uid() != uid {
+        lchown(path, Some(uid), Some(gid))?;
+    }
+    Ok(metadata)
 }
 
 fn output_file(path: &Path, metadata: &fs::Metadata) -> Result<OutputFile, Outcome> {
@@ -297,6 +311,23 @@ mod tests {
         assert_eq!(listed, [("a/deep/c", 0), ("b", 2)]);
         site.plan.output = None;
         assert_eq!(site.harvest().unwrap().files, []);
+    }
+
+    #[test]
+    fn what_a_jobs_own_user_made_is_published_as_the_nodes() {
+        let site = site();
+        site.write("sub/file", "x");
+        let made = [site.slot.out(), site.slot.out().join("sub/file")];
+        if geteuid().is_root() {
+            for path in &made {
+                lchown(path, Some(4_711), Some(4_711)).unwrap();
+            }
+        }
+        assert_eq!(site.harvest().unwrap().files.len(), 1);
+        for path in &made {
+            let metadata = fs::metadata(path).unwrap();
+            assert_eq!(metadata.uid(), geteuid().as_raw());
+        }
     }
 
     #[test]

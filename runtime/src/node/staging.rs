@@ -3,15 +3,17 @@
 //! A file is linked (or, across disks, copied) into a cache that is keyed by
 //! what identifies its content, so that a job with many tasks stages it once
 //! and a file replaced meanwhile is not mixed up with its successor. A
-//! directory is shown as it is.
+//! directory is shown as it is. On a node of root's a job runs as a user of its own,
+//! who must be able to read what it is given.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, linkat, openat2};
+use rustix::process::geteuid;
 use sha2::{Digest as _, Sha256};
 use stint_api::job::Input;
 use stint_api::outcome::Outcome;
@@ -59,6 +61,10 @@ pub(crate) enum StageError {
     },
     #[error("neither a file nor a directory")]
     Kind,
+    #[error(
+        "the directory is kept from others, and its job would run as a user of its own; let others enter and read it: chmod o+rx"
+    )]
+    Private,
     #[error("cannot copy it to {}", path.display())]
     Copy {
         path: PathBuf,
@@ -66,6 +72,12 @@ pub(crate) enum StageError {
         source: io::Error,
     },
 }
+
+/// What others may do, in the mode of a file or directory: read; read and enter.
+const READ: u32 = 0o004;
+const READ_AND_ENTER: u32 = 0o005;
+/// The mode of a copy.
+const READ_ONLY: u32 = 0o444;
 
 /// Stages inputs into the cache at `cache`.
 #[derive(Debug)]
@@ -104,6 +116,9 @@ impl Staging {
         })?;
         let name = input.name.clone();
         if metadata.is_dir() {
+            if !is_open_to_jobs(&metadata, READ_AND_ENTER) {
+                return Err(StageError::Private);
+            }
             return Ok(Staged::Directory { name, path });
         }
         if !metadata.is_file() {
@@ -176,17 +191,27 @@ fn key(path: &Path, metadata: &fs::Metadata) -> String {
     stint_api::id::Digest(hash.finalize().into()).hex()
 }
 
-/// Puts a file's content at `to`, whole or not at all; by a link where the disk allows it.
+/// Puts a file's content at `to`, whole or not at all, so that a job can read it: by
+/// a link, where the disk allows that and the file is not kept from others.
 pub(crate) fn link_or_copy(file: &File, to: &Path) -> io::Result<()> {
     let from = format!("/proc/self/fd/{}", file.as_raw_fd());
-    match linkat(CWD, &from, CWD, to, AtFlags::SYMLINK_FOLLOW) {
-        Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
-        Err(_) => {
-            let temporary = to.with_added_extension(format!("{}.new", super::dir::random()?));
-            let copied = fs::copy(&from, &temporary).and_then(|_| fs::rename(&temporary, to));
-            copied.inspect_err(|_| drop(fs::remove_file(&temporary)))
+    if is_open_to_jobs(&file.metadata()?, READ) {
+        match linkat(CWD, &from, CWD, to, AtFlags::SYMLINK_FOLLOW) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => return Ok(()),
+            Err(_) => {}
         }
     }
+    let temporary = to.with_added_extension(format!("{}.new", super::dir::random()?));
+    let copied = fs::copy(&from, &temporary)
+        .and_then(|_| fs::set_permissions(&temporary, fs::Permissions::from_mode(READ_ONLY)))
+        .and_then(|()| fs::rename(&temporary, to));
+    copied.inspect_err(|_| drop(fs::remove_file(&temporary)))
+}
+
+/// Whether a job may do what `mode` says: as a user of its own, where the node is
+/// root's and can give it one, else as the user that the node is.
+fn is_open_to_jobs(metadata: &fs::Metadata, mode: u32) -> bool {
+    !geteuid().is_root() || metadata.mode() & mode == mode
 }
 
 #[cfg(test)]
@@ -251,6 +276,23 @@ mod tests {
         fs::rename(site.data.join("new"), &path).unwrap();
         assert_eq!(read(&all()[0]), "two");
         assert_eq!(read(&first[0]), "one");
+    }
+
+    #[test]
+    fn a_file_that_is_kept_from_others_is_copied_for_its_job() {
+        let site = site();
+        let path = site.data.join("private");
+        fs::write(&path, "one").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let Staged::File { path: staged, .. } = stage(&site, &path).unwrap() else {
+            panic!("not a file");
+        };
+        let shared = fs::metadata(&staged).unwrap().ino() == fs::metadata(&path).unwrap().ino();
+        assert_eq!(shared, !geteuid().is_root());
+        assert_eq!(fs::read_to_string(&staged).unwrap(), "one");
+        fs::set_permissions(&site.data, fs::Permissions::from_mode(0o700)).unwrap();
+        let dir = stage(&site, &site.data);
+        assert_eq!(dir.is_err(), geteuid().is_root(), "{dir:?}");
     }
 
     #[test]
