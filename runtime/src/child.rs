@@ -16,7 +16,7 @@ use crate::keeper::wire::Speech;
 
 /// Files a child may have open: what a program can count on anywhere. A keeper has
 /// many more, and a guest is not to fill the host's memory with theirs.
-const DESCRIPTORS_MAX: u64 = 1_024;
+pub(crate) const DESCRIPTORS_MAX: u64 = 1_024;
 /// Longest text a child says about itself.
 pub(crate) const MESSAGE_BYTES_MAX: usize = 4 << 10;
 

@@ -12,6 +12,7 @@ pub mod node;
 mod child;
 mod compiler;
 mod hearing;
+mod jail;
 mod worker;
 mod zygote;
 
@@ -23,6 +24,8 @@ pub(crate) const KEEPER_VERB: &str = "__keeper";
 pub(crate) const WORKER_VERB: &str = "__worker";
 /// Hidden verb of a zygote.
 pub(crate) const ZYGOTE_VERB: &str = "__zygote";
+/// Hidden verb of the trial of a jail.
+pub(crate) const JAIL_VERB: &str = "__jail";
 /// Hidden verb of a compiler.
 pub(crate) const COMPILER_VERB: &str = "__compile";
 
@@ -37,8 +40,15 @@ pub fn enter() -> Option<ExitCode> {
         WORKER_VERB => Some(worker::main(args)),
         ZYGOTE_VERB => Some(zygote::main(args)),
         COMPILER_VERB => Some(compiler::main(args)),
+        JAIL_VERB => Some(jail::trial_main()),
         _ => None,
     }
+}
+
+/// How many layers the jail of a job would have here, and which it could not have
+/// and why. Leaves nothing behind.
+pub fn jail_probe() -> String {
+    jail::probe()
 }
 
 /// How slots would be held to their limits on this machine: `cgroup v1`,

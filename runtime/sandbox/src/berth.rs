@@ -3,6 +3,7 @@
 //! is known is to load its module, take its files, and enter.
 
 use std::fs::File;
+use std::os::fd::BorrowedFd;
 
 use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
@@ -88,6 +89,11 @@ impl<'a> Berth<'a> {
     /// after a fork, and before a jail that hides `/proc`.
     pub fn settle(&mut self) {
         self.account = Account::open();
+    }
+
+    /// The files that it has open, which must stay so.
+    pub fn kept(&self) -> Vec<BorrowedFd<'_>> {
+        self.account.fd().into_iter().collect()
     }
 
     /// Maps and links the command in `artifact`, which was compiled for `profile`;

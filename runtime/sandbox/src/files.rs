@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use crate::plan::Plan;
+use crate::plan::{Dir, Plan};
 
 /// Descriptors before those of the directories: the two logs.
 const LOGS: usize = 2;
@@ -42,6 +42,17 @@ impl Files {
     /// # Errors
     /// The first that cannot be opened.
     pub fn open(plan: &Plan) -> Result<Self, OpenError> {
+        Self::open_with(plan, |dir| File::open(&dir.host).map(OwnedFd::from))
+    }
+
+    /// The same, with each directory opened by `open_dir`.
+    ///
+    /// # Errors
+    /// The first that cannot be opened.
+    pub fn open_with(
+        plan: &Plan,
+        open_dir: impl Fn(&Dir) -> io::Result<OwnedFd>,
+    ) -> Result<Self, OpenError> {
         let log = |path: &Path| {
             // Not to append: the end of a log that is too long is written over.
             let opened = File::options()
@@ -51,12 +62,10 @@ impl Files {
                 .open(path);
             opened.map(OwnedFd::from).map_err(failed("the log", path))
         };
-        let dirs = plan.dirs.iter().map(|dir| {
-            let opened = File::open(&dir.host);
-            opened
-                .map(OwnedFd::from)
-                .map_err(failed("the directory", &dir.host))
-        });
+        let dirs = plan
+            .dirs
+            .iter()
+            .map(|dir| open_dir(dir).map_err(failed("the directory", &dir.host)));
         Ok(Self {
             stdout: log(&plan.stdout)?,
             stderr: log(&plan.stderr)?,

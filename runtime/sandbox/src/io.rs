@@ -2,6 +2,7 @@
 //! thread: an attempt is all that happens on it between two readings.
 
 use std::fs::File;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::FileExt as _;
 
 /// The kernel's account of this thread.
@@ -29,6 +30,11 @@ impl Account {
         Self {
             file: File::open(ACCOUNT).ok(),
         }
+    }
+
+    /// The file, if there is one.
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.file.as_ref().map(File::as_fd)
     }
 
     /// What it shows, and how long that is.

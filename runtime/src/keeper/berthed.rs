@@ -8,10 +8,12 @@ use stint_api::time::Span;
 use stint_cgroup::{Door, Leaf, Limits};
 
 use super::clock::BootTime;
+use super::jails::Who;
 use super::limits::{Holding, chain};
 use super::process::{self, Process};
 use super::watch::{Watch, Watched};
 use super::wire::Wire;
+use crate::jail::Jail;
 use crate::worker::protocol::{FromWorker, SPEECH};
 use crate::zygote::protocol::{Birth, Birthplace};
 
@@ -24,6 +26,7 @@ const WITHIN: Span = Span::from_secs(10);
 pub(crate) struct Coming {
     wire: Wire,
     leaf: Option<Leaf>,
+    who: Who,
     /// How the poll loop knows it.
     pub(crate) watched: Watched,
     /// When it is given up.
@@ -34,6 +37,7 @@ pub(crate) struct Coming {
 #[derive(Debug)]
 pub(crate) struct Ordered {
     coming: Coming,
+    jail: Jail,
     theirs: UnixStream,
     door: Option<Door>,
 }
@@ -63,11 +67,14 @@ impl Ordered {
             let (ours, theirs) = UnixStream::pair()?;
             Ok::<_, std::io::Error>((Wire::new(ours, SPEECH)?, theirs, door))
         };
+        let who = holding.jails.somebody();
         match prepared() {
             Ok((wire, theirs, door)) => Ok(Self {
+                jail: holding.jails.of(&who),
                 coming: Coming {
                     wire,
                     leaf,
+                    who,
                     watched: Watched::default(),
                     until: now.after(WITHIN),
                 },
@@ -85,6 +92,7 @@ impl Ordered {
     pub(crate) fn order(self, zygote: &mut Wire, watch: &mut Watch) -> Result<Coming, String> {
         let Self {
             mut coming,
+            jail,
             theirs,
             door,
         } = self;
@@ -100,7 +108,7 @@ impl Ordered {
             .hear(&coming.wire, &mut coming.watched)
             .map_err(|error| error.to_string())
             .and_then(|()| {
-                let given = zygote.give(&Birth { place }, &fds);
+                let given = zygote.give(&Birth { place, jail }, &fds);
                 given.map_err(|error| chain(&error))
             });
         match ordered {
@@ -129,7 +137,7 @@ impl Coming {
     }
 
     fn berthed(self, pid: u32, watch: &Watch) -> Came {
-        let made = Process::forked(pid, self.wire, self.leaf, self.watched);
+        let made = Process::forked(pid, self.wire, self.leaf, self.watched, self.who);
         let mut process = match made {
             Ok(process) => process,
             Err(error) => {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use stint_api::id::{AttemptId, Digest};
 use stint_api::outcome::Outcome;
 use stint_api::time::Time;
+use stint_jail::Layers;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -58,6 +59,8 @@ pub struct Kept {
     pub spooled: Vec<Spooled>,
     /// How it holds slots to their limits: `cgroup v1`, `cgroup v2` or `wasmtime only: <why>`.
     pub limits: String,
+    /// Which layers of the jail its workers have.
+    pub jail: Layers,
     /// Its process id, for people and for tests.
     pub pid: Option<i32>,
 }
@@ -207,8 +210,9 @@ async fn greet(stream: UnixStream) -> Result<Option<Connection>, ConnectError> {
                 FromKeeper::Kept { protocol, .. } if protocol != PROTOCOL => {
                     return Err(ConnectError::Protocol { theirs: protocol });
                 }
-                FromKeeper::Kept { limits, .. } => {
+                FromKeeper::Kept { limits, jail, .. } => {
                     kept.limits = limits;
+                    kept.jail = jail;
                     let (orders, queue) = mpsc::channel(ORDERS_MAX);
                     let (sender, events) = mpsc::channel(EVENTS_MAX);
                     tokio::spawn(write_orders(queue, output));

@@ -2,6 +2,7 @@
 //! that grows with the module. A module of 25 KB can ask for a minute and
 //! gigabytes, so the step is governed like a guest.
 
+use std::fs;
 use std::io;
 
 use rustix::process::Signal;
@@ -111,6 +112,7 @@ impl Compile {
         let leaf = holding
             .leaf(&format!("compile-{}", order.module.hex()), limits)
             .map_err(|error| step(format!("cgroup: {}", chain(&error))))?;
+        let who = holding.jails.somebody();
         let compilation = Compilation {
             wasm: order.wasm.clone(),
             entry: order.entry.clone(),
@@ -118,8 +120,9 @@ impl Compile {
             cpu_seconds: budget.cpu_seconds,
             output_bytes: budget.output.0,
             data_bytes: leaf.is_none().then_some(budget.memory.0),
+            jail: holding.jails.of(&who),
         };
-        let process = Process::spawn(&[COMPILER_VERB], SPEECH, leaf)
+        let process = Process::spawn(&[COMPILER_VERB], SPEECH, leaf, who)
             .map_err(|error| step(format!("compiler: {}", chain(&error))))?;
         let mut compile = Self {
             order,
@@ -183,6 +186,18 @@ impl Compile {
 
     /// Reaps the compiler, which has ended: the artifact's sha-256, or why there is none.
     pub(crate) fn finish(self) -> Result<Digest, Outcome> {
+        let place = self.order.artifact.clone();
+        let made = self.made();
+        if made.is_err()
+            && let Err(error) = fs::remove_file(&place)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %place.display(), %error, "half an artifact stays");
+        }
+        made
+    }
+
+    fn made(self) -> Result<Digest, Outcome> {
         let over_memory = self.over_memory();
         let (budget, confined) = (self.budget, self.process.leaf.is_some());
         let fault = |message| Err(Outcome::EngineFault { message });
@@ -199,6 +214,11 @@ impl Compile {
             (Some(decided), _) => return Err(decided),
             (None, Some(FromCompiler::Compiled { sha256 })) => return Ok(sha256),
             (None, Some(FromCompiler::Refused { outcome })) => return Err(allowed(outcome)),
+            (None, Some(FromCompiler::Violation { call })) => {
+                return Err(Outcome::SandboxViolation {
+                    syscall: stint_jail::call_name(call),
+                });
+            }
             (None, Some(FromCompiler::Fault { message })) => return fault(message),
             (None, None) => {}
         }

@@ -3,6 +3,7 @@
 //! whether there is one, is of no interest here.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 use stint_api::id::AttemptId;
 use stint_api::outcome::{Outcome, Usage};
@@ -46,6 +47,8 @@ pub(crate) struct Held {
     pool: Pool,
     /// Leaves of slots that ended, to be removed when nobody waits for anything.
     empty: Vec<Leaf>,
+    /// Directories of slots that ended, to be closed then too.
+    unused: Vec<OwnedFd>,
     /// Whether nothing may start any more.
     ending: bool,
     words: Vec<FromKeeper>,
@@ -76,6 +79,7 @@ impl Held {
             artifacts: Artifacts::default(),
             pool: Pool::default(),
             empty: Vec::new(),
+            unused: Vec::new(),
             ending: false,
             words: Vec::new(),
         }
@@ -250,8 +254,9 @@ impl Held {
     }
 
     fn reap(&mut self, serial: Serial, watch: &mut Watch, now: BootTime) {
-        if let Some(slot) = self.slots.remove(&serial) {
+        if let Some(mut slot) = self.slots.remove(&serial) {
             self.serials.remove(slot.attempt());
+            self.unused.append(&mut slot.dirs);
             let (finished, leaf) = slot.finish(&self.clock, now);
             self.empty.extend(leaf);
             match finished {
@@ -279,7 +284,10 @@ impl Held {
     }
 
     /// The spool has it before anybody hears of it.
-    fn end(&mut self, spooled: Spooled) {
+    fn end(&mut self, mut spooled: Spooled) {
+        if spooled.started_at.is_some() {
+            spooled.usage.sandbox = self.holding.jails.sandbox();
+        }
         let (attempt, outcome) = (&spooled.attempt, &spooled.outcome);
         tracing::debug!(%attempt, %outcome, "an attempt ended");
         let word = FromKeeper::Ended(Box::new(spooled.clone()));
@@ -303,7 +311,7 @@ impl Held {
 
     /// Whether [`Held::tidy`] has something to do.
     pub(crate) fn is_untidy(&self) -> bool {
-        !self.empty.is_empty() || self.pool.is_due()
+        !self.empty.is_empty() || !self.unused.is_empty() || self.pool.is_due()
     }
 
     /// Whether no attempt is about to start or to end.
@@ -315,6 +323,8 @@ impl Held {
     pub(crate) fn tidy(&mut self, watch: &mut Watch, now: BootTime) {
         if let Some(leaf) = self.empty.pop() {
             process::delete(&leaf);
+        } else if let Some(dir) = self.unused.pop() {
+            drop(dir);
         } else if !self.ending {
             self.pool.refill(&self.holding, watch, now);
         }
@@ -390,6 +400,7 @@ impl Held {
         FromKeeper::Kept {
             protocol: PROTOCOL,
             limits: self.holding.describe(),
+            jail: self.holding.jails.layers().clone(),
         }
     }
 

@@ -4,12 +4,17 @@ use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_sandbox::Plan;
 
 use super::*;
+use crate::keeper::jails::Jails;
+use crate::keeper::limits::By;
 
 const SECOND: Span = Span::from_secs(1);
 
 fn held(dir: &tempfile::TempDir) -> Held {
-    let holding = Holding::EngineOnly {
-        why: "a test".to_owned(),
+    let holding = Holding {
+        by: By::EngineOnly {
+            why: "a test".to_owned(),
+        },
+        jails: Jails::none("a test"),
     };
     Held::new(holding, Spool::open(dir.path().to_owned()).unwrap())
 }

@@ -9,7 +9,9 @@ use stint_api::id::Digest;
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_cgroup::{CreateError, Leaf, Limits, Tree, Version};
 
+use super::jails::Jails;
 use super::options::LimitsMode;
+use super::process::OWN_BINARY;
 
 /// What a worker may hold beside its guest's memory, in the cgroup's limit: the
 /// engine's heap and stacks, the pages of the binary and of the compiled module
@@ -24,7 +26,16 @@ pub(crate) const PIDS_MAX: u32 = 16;
 
 /// How slots and compilers are held.
 #[derive(Debug)]
-pub(crate) enum Holding {
+pub(crate) struct Holding {
+    /// To their limits.
+    pub(crate) by: By,
+    /// To themselves.
+    pub(crate) jails: Jails,
+}
+
+/// What holds slots to their limits.
+#[derive(Debug)]
+pub(crate) enum By {
     /// By a leaf each.
     Cgroup(Tree),
     /// By wasmtime alone.
@@ -35,9 +46,44 @@ pub(crate) enum Holding {
 }
 
 impl Holding {
+    /// As strong as can be had here; see [`By::open`].
+    pub(crate) fn open(mode: LimitsMode, dir: &Path) -> Self {
+        Self {
+            by: By::open(mode, dir),
+            jails: Jails::open(Path::new(OWN_BINARY)),
+        }
+    }
+
+    /// For people.
+    pub(crate) fn describe(&self) -> String {
+        match &self.by {
+            By::Cgroup(tree) => name(tree.version()).to_owned(),
+            By::EngineOnly { why } => format!("wasmtime only: {why}"),
+        }
+    }
+
+    /// A leaf for one process; none where wasmtime holds it alone.
+    pub(crate) fn leaf(&self, name: &str, limits: Limits) -> Result<Option<Leaf>, CreateError> {
+        match &self.by {
+            By::Cgroup(tree) => tree.leaf(name, &limits).map(Some),
+            By::EngineOnly { .. } => Ok(None),
+        }
+    }
+
+    /// Removes the tree; every leaf is gone.
+    pub(crate) fn close(self) {
+        if let By::Cgroup(tree) = self.by
+            && let Err(error) = tree.remove()
+        {
+            tracing::warn!(error = chain(&error), "the cgroup tree stays");
+        }
+    }
+}
+
+impl By {
     /// Opens the tree of the node whose directory is `dir`, and removes what a
     /// dead keeper left in it.
-    pub(crate) fn open(mode: LimitsMode, dir: &Path) -> Self {
+    fn open(mode: LimitsMode, dir: &Path) -> Self {
         if mode == LimitsMode::Off {
             return Self::EngineOnly {
                 why: "asked for".to_owned(),
@@ -56,31 +102,6 @@ impl Holding {
             Err(error) => tracing::error!(error = chain(&error), "leaves of a dead keeper stay"),
         }
         Self::Cgroup(tree)
-    }
-
-    /// For people.
-    pub(crate) fn describe(&self) -> String {
-        match self {
-            Self::Cgroup(tree) => name(tree.version()).to_owned(),
-            Self::EngineOnly { why } => format!("wasmtime only: {why}"),
-        }
-    }
-
-    /// A leaf for one process; none where wasmtime holds it alone.
-    pub(crate) fn leaf(&self, name: &str, limits: Limits) -> Result<Option<Leaf>, CreateError> {
-        match self {
-            Self::Cgroup(tree) => tree.leaf(name, &limits).map(Some),
-            Self::EngineOnly { .. } => Ok(None),
-        }
-    }
-
-    /// Removes the tree; every leaf is gone.
-    pub(crate) fn close(self) {
-        if let Self::Cgroup(tree) = self
-            && let Err(error) = tree.remove()
-        {
-            tracing::warn!(error = chain(&error), "the cgroup tree stays");
-        }
     }
 }
 

@@ -27,6 +27,7 @@ mod compiles;
 mod demand;
 mod held;
 mod home;
+mod jails;
 mod kept;
 mod launch;
 mod limits;
@@ -48,3 +49,4 @@ mod zygote;
 
 pub(crate) use limits::probe as limits_probe;
 pub(crate) use main::main;
+pub(crate) use process::OWN_BINARY;

@@ -16,13 +16,14 @@ use rustix::process::{
 use stint_api::time::Span;
 use stint_cgroup::{AddError, Leaf, Usage};
 
+use super::jails::Who;
 use super::limits::chain;
 use super::watch::Watched;
 use super::wire::{Speech, Wire};
 
 /// This very binary, even if another was put in its place: keeper and workers
 /// are always of one version.
-const OWN_BINARY: &str = "/proc/self/exe";
+pub(crate) const OWN_BINARY: &str = "/proc/self/exe";
 
 /// A child could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,8 @@ pub(crate) struct Process {
     pub(crate) leaf: Option<Leaf>,
     /// How the poll loop knows it.
     pub(crate) watched: Watched,
+    /// Who it is. Nobody else is that until it is reaped.
+    who: Who,
     /// What it had used before it was told of a job.
     before: Used,
 }
@@ -98,6 +101,7 @@ impl Process {
         verb: &[&str],
         speech: Speech,
         leaf: Option<Leaf>,
+        who: Who,
     ) -> Result<Self, SpawnError> {
         let started = start(verb, speech).and_then(|(pid, pidfd, wire)| {
             match leaf.as_ref().map_or(Ok(()), |leaf| leaf.add(pid)) {
@@ -115,6 +119,7 @@ impl Process {
                 wire,
                 leaf,
                 watched: Watched::default(),
+                who,
                 before: Used::default(),
             }),
             Err(error) => {
@@ -133,6 +138,7 @@ impl Process {
         wire: Wire,
         leaf: Option<Leaf>,
         watched: Watched,
+        who: Who,
     ) -> Result<Self, SpawnError> {
         match child(pid, leaf.as_ref()) {
             Ok(pidfd) => Ok(Self {
@@ -141,6 +147,7 @@ impl Process {
                 wire,
                 leaf,
                 watched,
+                who,
                 before: Used::default(),
             }),
             Err(error) => {
@@ -163,6 +170,11 @@ impl Process {
                 throttled: Span::ZERO,
             },
         };
+    }
+
+    /// Who it is.
+    pub(crate) fn who(&self) -> &Who {
+        &self.who
     }
 
     /// Its process id.

@@ -26,6 +26,7 @@ use stint_api::link::Grant;
 use stint_api::outcome::{Outcome, Usage};
 use stint_api::quantity::{Bytes, Resources};
 use stint_api::time::{Span, Time};
+use stint_jail::Layers;
 use stint_sandbox::Plan;
 
 pub use super::clock::BootTime;
@@ -105,8 +106,8 @@ pub struct CompileOrder {
     pub module: Digest,
     /// Where its bytes are.
     pub wasm: PathBuf,
-    /// Where the compiled artifact goes: appears whole or not at all, on the
-    /// disk for good. Its directory exists.
+    /// Where the compiled artifact goes: whole and on the disk for good when it is
+    /// said to be compiled, gone when it is not. Its directory exists.
     pub artifact: PathBuf,
     /// Size of the module, which sets the budget.
     pub module_bytes: Bytes,
@@ -130,6 +131,8 @@ pub enum FromKeeper {
         protocol: u32,
         /// How it holds slots to their limits: `cgroup v1`, `cgroup v2` or `wasmtime only: <why>`.
         limits: String,
+        /// Which layers of the jail its workers have.
+        jail: Layers,
     },
     /// The worker is up and about to run the guest.
     Started {

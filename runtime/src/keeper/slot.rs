@@ -16,6 +16,8 @@
 //! The worker is taken as hostile: the first reason that the keeper decides is
 //! the outcome, and what the worker says counts only if it came before that.
 
+use std::os::fd::OwnedFd;
+
 use rustix::process::Signal;
 use stint_api::id::AttemptId;
 use stint_api::link::Grant;
@@ -82,6 +84,9 @@ pub(crate) struct Slot {
     timeout: Span,
     /// Public to the poll loop, which waits on its descriptors.
     pub(crate) process: Process,
+    /// Its directories, held open beside the worker: to close the last descriptor of
+    /// one unmounts it, which takes a while, and is done when nobody waits.
+    pub(crate) dirs: Vec<OwnedFd>,
     comparing: Option<[u8; 32]>,
     /// The order, as long as another worker may be tried: nothing of it has run.
     again: Option<Box<StartOrder>>,
@@ -116,6 +121,7 @@ impl Slot {
     pub(crate) fn new(
         order: StartOrder,
         process: Process,
+        dirs: Vec<OwnedFd>,
         comparing: Option<[u8; 32]>,
         now: BootTime,
     ) -> Self {
@@ -126,6 +132,7 @@ impl Slot {
             grant: order.grant,
             timeout: order.timeout,
             process,
+            dirs,
             comparing,
             again: None,
             state: State::Arming {
@@ -357,6 +364,9 @@ impl Slot {
                     self.die();
                 }
             }
+            (FromWorker::Violation { call }, _) => self.decide(Outcome::SandboxViolation {
+                syscall: stint_jail::call_name(call),
+            }),
             (FromWorker::Fault { message }, _) => {
                 self.fault = Some(message);
                 self.die();

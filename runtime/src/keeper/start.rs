@@ -9,6 +9,7 @@ use stint_sandbox::{Files, OpenError};
 
 use super::artifacts::Artifacts;
 use super::clock::BootTime;
+use super::jails::Who;
 use super::kept::Sharing;
 use super::limits::{Holding, chain, of_slot};
 use super::pool::Pool;
@@ -59,46 +60,51 @@ pub(crate) fn start(
         pool,
         watch,
     } = means;
-    let opened = |error: OpenError| step("files", error.to_string());
-    let files = Files::open(&order.plan).map_err(opened)?;
+    let order = &order;
     let artifact = artifacts.give(&order.plan, now).map_err(opened)?;
     let limits = of_slot(&order.limits);
     let profile = order.plan.profile;
-    let mut assignment = Assignment {
-        module: Module::Same,
-        guest: order.plan.guest(),
-    };
-    if choice == Choice::Any
-        && let Some(sharing) = Sharing::of(&order)
-        && let Some(mut process) = pool.take_kept(&sharing)
+    let sharing = Sharing::of(order);
+    let waited = choice == Choice::Any;
+    if waited
+        && let Some(sharing) = &sharing
+        && let Some(mut process) = pool.take_kept(sharing)
     {
-        if told(&mut process, &assignment, &files.fds(), watch) {
-            return Ok(Slot::new(order.clone(), process, None, now).on_trial(order));
+        let files = files(order, process.who(), holding);
+        let told = |files: &Files| told(&mut process, order, Module::Same, None, files, watch);
+        if files.as_ref().is_ok_and(told) {
+            let slot = Slot::new(order.clone(), process, files?.dirs, None, now);
+            return Ok(slot.on_trial(order.clone()));
         }
         pool.discard(process, watch);
+        files?;
     }
-    assignment.module = Module::Given {
+    let module = || Module::Given {
         profile,
         sha256: artifact.sha256,
     };
-    let mut fds = vec![artifact.file];
-    fds.extend(files.fds());
-    while choice == Choice::Any
-        && let Some(mut process) = pool.take(profile)
-    {
-        if held(&mut process, &limits) && told(&mut process, &assignment, &fds, watch) {
+    let file = Some(artifact.file);
+    while waited && let Some(mut process) = pool.take(profile) {
+        let files = files(order, process.who(), holding);
+        let told = |files: &Files| {
+            held(&mut process, &limits) && told(&mut process, order, module(), file, files, watch)
+        };
+        if files.as_ref().is_ok_and(told) {
             pool.started(profile, limits, now);
-            let slot = Slot::new(order.clone(), process, artifact.sha256, now);
-            return Ok(slot.on_trial(order));
+            let slot = Slot::new(order.clone(), process, files?.dirs, artifact.sha256, now);
+            return Ok(slot.on_trial(order.clone()));
         }
         // It died where it waited, or its leaf is not as it should be.
         pool.discard(process, watch);
+        files?;
     }
-    let mut process = alone(&order, limits, holding, watch)?;
+    let who = holding.jails.somebody();
+    let files = files(order, &who, holding)?;
+    let mut process = alone(order, who, limits, holding, watch)?;
     pool.started(profile, limits, now);
-    let given = process.wire.give(&assignment, &fds);
+    let given = give(&mut process, order, module(), file, &files);
     let listened = watch.listen_to(&mut process);
-    let mut slot = Slot::new(order, process, artifact.sha256, now);
+    let mut slot = Slot::new(order.clone(), process, files.dirs, artifact.sha256, now);
     match given {
         Ok(()) => {}
         // It is gone already; how it died says more than that it does not listen.
@@ -111,18 +117,46 @@ pub(crate) fn start(
     Ok(slot)
 }
 
+/// The files of an attempt, for a worker that is `who`.
+fn files(order: &StartOrder, who: &Who, holding: &Holding) -> Result<Files, Outcome> {
+    Files::open_with(&order.plan, |dir| holding.jails.bring(dir, who)).map_err(opened)
+}
+
+/// Tells a worker what to run, and gives it the files.
+fn give(
+    process: &mut Process,
+    order: &StartOrder,
+    module: Module,
+    artifact: Option<BorrowedFd<'_>>,
+    files: &Files,
+) -> Result<(), WireError> {
+    let assignment = Assignment {
+        module,
+        guest: order.plan.guest(),
+        more: Sharing::of(order).is_some(),
+    };
+    let fds: Vec<BorrowedFd<'_>> = artifact.into_iter().chain(files.fds()).collect();
+    process.wire.give(&assignment, &fds)
+}
+
 /// Whether a worker that waited was told what to run, and will be heard.
 fn told(
     process: &mut Process,
-    assignment: &Assignment,
-    fds: &[BorrowedFd<'_>],
+    order: &StartOrder,
+    module: Module,
+    artifact: Option<BorrowedFd<'_>>,
+    files: &Files,
     watch: &Watch,
 ) -> bool {
-    let given = process.wire.give(assignment, fds);
+    let given = give(process, order, module, artifact, files);
     if let Err(error) = &given {
         tracing::debug!(pid = process.pid(), error = chain(error), "not told");
     }
     given.is_ok() && watch.listen_to(process).is_ok()
+}
+
+fn opened(error: OpenError) -> Outcome {
+    step("files", error.to_string())
 }
 
 fn step(what: &str, error: String) -> Outcome {
@@ -148,6 +182,7 @@ fn held(process: &mut Process, limits: &Limits) -> bool {
 /// A worker that starts by itself, because none waits.
 fn alone(
     order: &StartOrder,
+    who: Who,
     limits: Limits,
     holding: &Holding,
     watch: &mut Watch,
@@ -155,9 +190,10 @@ fn alone(
     let leaf = holding
         .leaf(&order.attempt.to_string(), limits)
         .map_err(|error| step("cgroup", chain(&error)))?;
-    let verb = [WORKER_VERB, berth::argument(order.plan.profile)];
+    let jail = holding.jails.of(&who).to_argument();
+    let verb = [WORKER_VERB, berth::argument(order.plan.profile), &jail];
     let mut process =
-        Process::spawn(&verb, SPEECH, leaf).map_err(|error| step("worker", chain(&error)))?;
+        Process::spawn(&verb, SPEECH, leaf, who).map_err(|error| step("worker", chain(&error)))?;
     match watch.adopt(&mut process) {
         Ok(()) => Ok(process),
         // Nobody would hear of its end, so it ends here and now.

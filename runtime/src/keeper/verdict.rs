@@ -3,6 +3,7 @@
 
 use std::io;
 
+use rustix::process::Signal;
 use stint_api::outcome::{DeadlineScope, Measured, Outcome, Usage};
 use stint_api::quantity::Bytes;
 use stint_api::time::Span;
@@ -86,6 +87,10 @@ pub(crate) fn of_attempt(words: Words, death: &Death, wall: Span) -> Ending {
         (None, None, _) if death.out_of_memory() => Outcome::CgroupOom,
         (None, None, Some(message)) => Outcome::EngineFault { message },
         (None, None, None) => match death.signal() {
+            // Stopped at a call, and kept from saying which.
+            Some(signal) if signal == Signal::SYS.as_raw() => Outcome::SandboxViolation {
+                syscall: "one that it did not tell".to_owned(),
+            },
             Some(signal) => Outcome::WorkerLost { signal },
             None => Outcome::EngineFault {
                 message: format!("the worker ended without a word: {}", death.status),

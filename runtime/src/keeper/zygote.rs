@@ -11,6 +11,7 @@ use stint_api::time::Span;
 use stint_sandbox::Profile;
 
 use super::clock::BootTime;
+use super::jails::Who;
 use super::limits::chain;
 use super::process::Process;
 use super::watch::{Serial, Watch};
@@ -68,7 +69,7 @@ impl Zygote {
             return;
         }
         let verb = [ZYGOTE_VERB, berth::argument(self.profile)];
-        let started = Process::spawn(&verb, SPEECH, None)
+        let started = Process::spawn(&verb, SPEECH, None, Who::default())
             .map_err(|error| chain(&error))
             .and_then(|mut process| match watch.adopt(&mut process) {
                 Ok(()) => Ok(process),

@@ -17,14 +17,20 @@ use super::protocol::{Assignment, FromWorker, Module, SPEECH, Said};
 use crate::child::{self, ChildError};
 use crate::frame::{Decoder, encode};
 use crate::hearing::{Ear, Heard};
+use crate::jail::Cell;
 
-/// Runs what the keeper tells of, until it closes its end.
-pub(crate) fn serve(berth: &Berth<'_>, ear: &mut Ear) -> Result<(), ChildError> {
+/// Runs what the keeper tells of, until it closes its end, or nothing can come in any more.
+pub(crate) fn serve(berth: &Berth<'_>, mut cell: Cell, ear: &mut Ear) -> Result<(), ChildError> {
     let mut loaded = None;
-    while let Some(Heard { message, fds }) = ear.hear::<Assignment>()? {
-        child::name(c"stint-worker");
+    while cell.admits()
+        && let Some(Heard { message, fds }) = ear.hear::<Assignment>()?
+    {
+        if loaded.is_none() {
+            // Of a process whose jail is closed, the name is what it is.
+            child::name(c"stint-worker");
+        }
         let before = cpu();
-        let said = match start(berth, &mut loaded, message, fds) {
+        let said = match start(berth, &mut cell, &mut loaded, message, fds) {
             Ok(attempt) => {
                 child::say(SPEECH, &FromWorker::Running)?;
                 let since = Instant::now();
@@ -59,6 +65,7 @@ pub(super) fn rehearse() -> Result<(), ChildError> {
             }],
             log_bytes_max: 0,
         },
+        more: false,
     };
     let mut decoder = Decoder::new(SPEECH.channel, SPEECH.out_bytes_max);
     decoder.push(&encode(SPEECH.channel, SPEECH.out_bytes_max, &assignment)?);
@@ -75,6 +82,7 @@ pub(super) fn rehearse() -> Result<(), ChildError> {
 /// All that comes before the guest's first instruction.
 fn start<'a>(
     berth: &'a Berth<'a>,
+    cell: &mut Cell,
     loaded: &'a mut Option<Loaded>,
     assignment: Assignment,
     fds: Vec<OwnedFd>,
@@ -91,10 +99,17 @@ fn start<'a>(
     }
     let loaded = loaded.as_ref().ok_or_else(missing)?;
     let files = Files::from_fds(fds, assignment.guest.dirs.len()).ok_or_else(missing)?;
+    let trees = cell.trees(&assignment.guest, &files).map_err(unarmed)?;
     let attempt = berth.attempt(loaded, &assignment.guest, files)?;
-    // The jail's second stage goes here: all is open and mapped, and no byte of the
-    // guest has run. An assignment that is not the worker's first finds it armed.
+    // All is open and mapped, and no byte of the guest has run.
+    cell.close(trees, assignment.more).map_err(unarmed)?;
     Ok(attempt)
+}
+
+fn unarmed(error: impl std::error::Error) -> Outcome {
+    Outcome::StartFailed {
+        step: format!("jail: {error}"),
+    }
 }
 
 fn missing() -> Outcome {

@@ -9,6 +9,7 @@ use stint_sandbox::{Berth, Profile, WarmUp};
 use super::protocol::{FromWorker, SPEECH};
 use super::{assignment, deadline};
 use crate::child::{self, ChildError};
+use crate::jail::{Cell, Jail};
 
 /// The argument that names an engine profile.
 pub(crate) const fn argument(profile: Profile) -> &'static str {
@@ -38,7 +39,8 @@ pub(crate) fn take(
     berth: &mut Berth<'_>,
     warm_up: Option<&WarmUp>,
     keeper: Pid,
-) -> Result<(), ChildError> {
+    jail: &Jail,
+) -> Result<Result<Cell, String>, ChildError> {
     child::bind(keeper)?;
     child::name(c"stint-berth");
     berth.settle();
@@ -46,13 +48,20 @@ pub(crate) fn take(
         let rehearsed = assignment::rehearse().map_err(|error| error.to_string());
         let warm = berth.warm_up(warm_up).map_err(|error| error.to_string());
         if let Err(error) = rehearsed.and(warm) {
-            let message = child::shorten(error, child::MESSAGE_BYTES_MAX);
-            return child::say(SPEECH, &FromWorker::Fault { message });
+            return Ok(Err(child::shorten(error, child::MESSAGE_BYTES_MAX)));
         }
     }
-    // The jail's first stage goes here: identity, namespaces, root, a wide filter.
-    match warm_up {
-        Some(_) => child::say(SPEECH, &FromWorker::Berthed { pid: child::pid() }),
-        None => Ok(()),
+    let violation = FromWorker::Violation { call: u32::MAX };
+    let cell = match jail.enter(keeper, &berth.kept(), SPEECH, &violation) {
+        Ok(cell) => cell,
+        Err(error) => return Ok(Err(shortened(&error))),
+    };
+    if warm_up.is_some() {
+        child::say(SPEECH, &FromWorker::Berthed { pid: child::pid() })?;
     }
+    Ok(Ok(cell))
+}
+
+fn shortened(error: &dyn std::error::Error) -> String {
+    child::shorten(error.to_string(), child::MESSAGE_BYTES_MAX)
 }

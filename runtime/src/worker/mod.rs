@@ -24,10 +24,12 @@ use stint_sandbox::{Berth, WarmUp};
 
 use crate::child::{self, ChildError};
 use crate::hearing::Ear;
+use crate::jail::Jail;
 use protocol::{FromWorker, SPEECH};
 
 /// A worker that was not forked from a zygote, and makes its own engine: of the
-/// profile that is the second of `args`, for the keeper whose process id is the first.
+/// profile that is the second of `args`, for the keeper whose process id is the first,
+/// in the jail that is the third.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     child::exit(work(args))
 }
@@ -35,8 +37,10 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn work(mut args: impl Iterator<Item = OsString>) -> Result<(), ChildError> {
     let keeper = child::keeper(args.next())?;
     confess_panics();
-    match berth::make(args.next().as_deref())? {
-        Ok(mut berth) => live(&mut berth, None, keeper),
+    let made = berth::make(args.next().as_deref())?;
+    let jail = Jail::of_argument(args.next())?;
+    match made {
+        Ok(mut berth) => live(&mut berth, None, keeper, &jail),
         Err(message) => child::say(SPEECH, &FromWorker::Fault { message }),
     }
 }
@@ -47,10 +51,13 @@ pub(crate) fn live(
     berth: &mut Berth<'_>,
     warm_up: Option<&WarmUp>,
     keeper: Pid,
+    jail: &Jail,
 ) -> Result<(), ChildError> {
     confess_panics();
-    berth::take(berth, warm_up, keeper)?;
-    assignment::serve(berth, &mut Ear::new(SPEECH))
+    match berth::take(berth, warm_up, keeper, jail)? {
+        Ok(cell) => assignment::serve(berth, cell, &mut Ear::new(SPEECH)),
+        Err(message) => child::say(SPEECH, &FromWorker::Fault { message }),
+    }
 }
 
 fn confess_panics() {

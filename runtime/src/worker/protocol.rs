@@ -26,6 +26,8 @@ pub(crate) struct Assignment {
     pub(crate) module: Module,
     /// As what to run it.
     pub(crate) guest: Guest,
+    /// Whether others of the same job come after it; said with the first.
+    pub(crate) more: bool,
 }
 
 /// Where an attempt's module comes from.
@@ -62,6 +64,11 @@ pub(crate) enum FromWorker {
     Unable {
         /// Why.
         outcome: Outcome,
+    },
+    /// It made a call that its jail stopped, and ends. The last frame.
+    Violation {
+        /// The number of the call.
+        call: u32,
     },
     /// The worker itself failed. The last frame.
     Fault {

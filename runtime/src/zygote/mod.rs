@@ -22,6 +22,7 @@ use stint_sandbox::{Berth, WarmUp};
 
 use crate::child::{self, ChildError};
 use crate::hearing::{Ear, Heard};
+use crate::jail::Jail;
 use crate::worker;
 use fork::Side;
 use protocol::{Birth, Birthplace, FromZygote, SPEECH};
@@ -50,7 +51,7 @@ fn work(mut args: impl Iterator<Item = OsString>) -> Result<(), ChildError> {
     while let Some(Heard { message, fds }) = ear.hear::<Birth>()? {
         if let Some(born) = give_birth(&message, fds)? {
             drop(ear);
-            return live(born, &mut berth, &warm_up, keeper);
+            return live(born, &mut berth, &warm_up, keeper, &message.jail);
         }
     }
     Ok(())
@@ -84,6 +85,7 @@ fn live(
     berth: &mut Berth<'_>,
     warm_up: &WarmUp,
     keeper: Pid,
+    jail: &Jail,
 ) -> Result<(), ChildError> {
     // In place of the zygote's own, which is closed by that.
     dup2_stdin(&born.socket)?;
@@ -91,5 +93,5 @@ fn live(
     for door in born.doors {
         rustix::io::write(&door, ENTER)?;
     }
-    worker::live(berth, Some(warm_up), keeper)
+    worker::live(berth, Some(warm_up), keeper, jail)
 }

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::frame::{Channel, WORKER_FRAME_BYTES_MAX};
+use crate::jail::Jail;
 use crate::keeper::wire::Speech;
 
 /// How a keeper speaks to a zygote.
@@ -20,6 +21,8 @@ pub(crate) const SPEECH: Speech = Speech {
 pub(crate) struct Birth {
     /// Where it is born.
     pub(crate) place: Birthplace,
+    /// How it is jailed.
+    pub(crate) jail: Jail,
 }
 
 /// How a worker gets into its leaf.

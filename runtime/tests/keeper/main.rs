@@ -8,6 +8,7 @@
 
 mod attempts;
 mod compiling;
+mod jailed;
 mod leaving;
 mod node;
 mod readopting;
@@ -48,6 +49,12 @@ const TESTS: &[Test] = tests! {
         a_plan_that_cannot_be_run_fails_to_start,
         stopping_all_ends_each_with_the_reason,
         a_hundred_slots_at_once_are_served,
+    }
+    jailed::{
+        workers_are_in_the_jail_that_their_keeper_tells_of,
+        a_worker_that_waits_is_jailed_before_it_knows_of_a_job,
+        an_outcome_says_what_stood_between_the_attempt_and_the_machine,
+        what_a_job_may_write_to_belongs_to_its_own_user,
     }
     compiling::{
         a_good_module_is_compiled_and_runs,
