@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use stint_api::client::Client;
 use stint_api::time::Span;
-use stint_runtime::node::{Config, KeeperLifetime, ScratchChoice};
+use stint_runtime::node::{Config, KeeperLifetime, SandboxChoice, ScratchChoice};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -68,6 +68,7 @@ impl Embedded {
             keeper: KeeperLifetime::DiesWithNode,
             limits: limits.choice(),
             scratch: ScratchChoice::default(),
+            sandbox: SandboxChoice::Weaker,
         };
         local.add(config).await?;
         local.ready().await?;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use stint_api::id::JobId;
-use stint_api::outcome::{DeadlineScope, Outcome, Usage};
+use stint_api::outcome::{DeadlineScope, Outcome, Sandbox, Usage};
 use stint_api::time::Span;
 use stint_api::view::{JobState, JobView};
 
@@ -46,6 +46,9 @@ pub(crate) struct Report {
     /// How the embedded node holds its slots to their limits; absent when the node is another's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limits: Option<String>,
+    /// `weaker`, when an attempt ran behind fewer layers than strangers' code needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sandbox: Option<Sandbox>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -101,6 +104,7 @@ impl Report {
             usage: UsageFigures::from(&job.usage),
             error,
             limits: None,
+            sandbox: Some(job.usage.sandbox).filter(|sandbox| *sandbox == Sandbox::Weaker),
         }
     }
 
@@ -116,6 +120,7 @@ impl Report {
             usage: UsageFigures::default(),
             error: Some(Shown::new(error)),
             limits: None,
+            sandbox: None,
         }
     }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use serde::Serialize;
-use stint_api::outcome::{Measured, Usage};
+use stint_api::outcome::{Measured, Sandbox, Usage};
 use stint_api::quantity::{Bytes, Resources};
 use stint_api::time::{Span, Time};
 use stint_api::view::{JobState, NodeDuty, NodeState, NodeView, TaskState};
@@ -137,6 +137,9 @@ pub(crate) fn usage(usage: &Usage) -> String {
     }
     if usage.measured == Measured::Process {
         text.push_str(" (measured without cgroup)");
+    }
+    if usage.sandbox == Sandbox::Weaker {
+        text.push_str(" (behind a weaker sandbox)");
     }
     text
 }

@@ -10,7 +10,9 @@ use serde::Serialize;
 use stint_api::id::NodeId;
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::time::Span;
-use stint_runtime::node::{Config, KeeperLifetime, ScratchChoice, capacity_detected};
+use stint_runtime::node::{
+    Config, KeeperLifetime, SandboxChoice, ScratchChoice, capacity_detected,
+};
 
 use super::node::{AllowArgs, real};
 use super::serve;
@@ -116,6 +118,8 @@ fn nodes(local: &Local, args: &DevArgs, data_dir: &Path) -> anyhow::Result<Vec<C
             keeper: KeeperLifetime::DiesWithNode,
             limits: args.limits.choice(),
             scratch: ScratchChoice::default(),
+            // The jobs are the user's own.
+            sandbox: SandboxChoice::Weaker,
         })
     };
     (1..=args.nodes).map(config).collect()

@@ -11,8 +11,8 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use serde::Serialize;
 use stint_api::quantity::Resources;
-use stint_runtime::limits_probe;
 use stint_runtime::node::capacity_detected;
+use stint_runtime::{jail_probe, limits_probe};
 
 use super::run::trial;
 use crate::args::{Format, Global};
@@ -40,6 +40,7 @@ struct Findings {
     version: &'static str,
     /// `cgroup v1`, `cgroup v2` or `wasmtime only: <why>`.
     limits: String,
+    jail: String,
     capacity: Resources,
     kernel: Kernel,
     places: Places,
@@ -110,6 +111,7 @@ pub(crate) async fn perform(global: Global, args: DoctorArgs) -> anyhow::Result<
         ok: trial.works && features.iter().all(|feature| feature.works),
         version: env!("CARGO_PKG_VERSION"),
         limits,
+        jail: jail_probe(),
         capacity: capacity_detected(&run),
         kernel: Kernel {
             release: rustix::system::uname().release().to_string_lossy().into(),
@@ -192,6 +194,7 @@ fn text(findings: &Findings) -> Result<String, std::fmt::Error> {
              \x20          for cgroups: run as root, or with `systemd-run --user --scope -p Delegate=yes stint …`"
         )?,
     }
+    writeln!(text, "jail       {}", findings.jail)?;
     writeln!(text, "capacity   {}", show::resources(&findings.capacity))?;
     for feature in &kernel.features {
         let works = match &feature.why {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use stint_api::client::Client;
 use stint_api::id::NodeId;
 use stint_api::quantity::Resources;
-use stint_runtime::node::{Config, KeeperLifetime, Node, ScratchChoice};
+use stint_runtime::node::{Config, KeeperLifetime, Node, SandboxChoice, ScratchChoice, StartError};
 
 use crate::args::{Format, Global};
 use crate::capacity::Capacity;
@@ -53,6 +53,10 @@ pub(crate) struct NodeArgs {
     /// What holds a job to its --scratch: looking several times a second, or besides that a disk of its own for each attempt (root only)
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     scratch_by: ScratchBy,
+
+    /// Work even if jobs cannot be kept from the machine by every layer of the jail; their outcomes say so
+    #[arg(long)]
+    allow_weaker_sandbox: bool,
 }
 
 // Without docs of its own each, so that help stays one line a flag.
@@ -92,6 +96,7 @@ struct Working<'a> {
     dir: &'a Path,
     capacity: Resources,
     limits: &'a str,
+    jail: &'a str,
 }
 
 pub(crate) async fn perform(global: Global, args: NodeArgs) -> anyhow::Result<()> {
@@ -102,12 +107,12 @@ pub(crate) async fn perform(global: Global, args: NodeArgs) -> anyhow::Result<()
         config.dir.clone(),
         config.server.clone(),
     );
-    let node = Node::start(config).await?;
+    let node = Node::start(config).await.map_err(started)?;
     if let Some(why) = without_cgroups(node.limits()) {
         tracing::warn!(why, "no cgroups: memory and time hold, CPU does not");
     }
     tracing::info!(
-        node = %name, %server, dir = %dir.display(), limits = node.limits(),
+        node = %name, %server, dir = %dir.display(), limits = node.limits(), jail = node.jail(),
         capacity = %show::resources(&node.capacity()), "started"
     );
     if global.format() == Format::Json {
@@ -117,6 +122,7 @@ pub(crate) async fn perform(global: Global, args: NodeArgs) -> anyhow::Result<()
             dir: &dir,
             capacity: node.capacity(),
             limits: node.limits(),
+            jail: node.jail(),
         })?;
     }
     let work = |stop| async {
@@ -126,6 +132,17 @@ pub(crate) async fn perform(global: Global, args: NodeArgs) -> anyhow::Result<()
         Ok(node.run(told).await?)
     };
     interrupts.stop_work(work).await
+}
+
+/// What to do about a node that does not start.
+fn started(error: StartError) -> anyhow::Error {
+    match error {
+        StartError::Sandbox { .. } => hinted(
+            error.to_string(),
+            "run it as root on Linux 6.2 or newer; or, for jobs that you trust, --allow-weaker-sandbox",
+        ),
+        other => other.into(),
+    }
 }
 
 fn configure(global: &Global, args: NodeArgs) -> anyhow::Result<Config> {
@@ -162,6 +179,10 @@ fn configure(global: &Global, args: NodeArgs) -> anyhow::Result<Config> {
         keeper: KeeperLifetime::Outlives,
         limits: args.limits.choice(),
         scratch: args.scratch_by.choice(),
+        sandbox: match args.allow_weaker_sandbox {
+            true => SandboxChoice::Weaker,
+            false => SandboxChoice::Whole,
+        },
     })
 }
 

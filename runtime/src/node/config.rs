@@ -39,6 +39,17 @@ pub struct Config {
     pub limits: LimitsChoice,
     /// What holds attempts to the room on the disk that they asked for.
     pub scratch: ScratchChoice,
+    /// Which jail is good enough.
+    pub sandbox: SandboxChoice,
+}
+
+/// Which jail is good enough for jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SandboxChoice {
+    /// One that has every layer that strangers' code needs around it; else there is no node.
+    Whole,
+    /// Whatever this machine and this user can have; every outcome says so.
+    Weaker,
 }
 
 /// Whether attempts outlive the node process.

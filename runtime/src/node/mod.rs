@@ -44,8 +44,11 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
+use rustix::fs::Mode;
+use rustix::process::{geteuid, umask};
 use stint_api::client::{self, Client};
 use stint_api::quantity::Resources;
+use stint_jail::{LayerSet, Layers};
 use stint_supervisor::Supervisor;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -67,7 +70,7 @@ use tools::Tools;
 
 pub use artifacts::ArtifactsError;
 pub use capacity::capacity_detected;
-pub use config::{Config, KeeperLifetime, LimitsChoice, ScratchChoice};
+pub use config::{Config, KeeperLifetime, LimitsChoice, SandboxChoice, ScratchChoice};
 pub use dir::DirError;
 
 /// A node could not be started.
@@ -85,6 +88,12 @@ pub enum StartError {
     /// There is no keeper.
     #[error(transparent)]
     Keeper(#[from] ConnectError),
+    /// It could not keep strangers' code from the machine.
+    #[error("the jail of this node's jobs would be too weak: {layers}")]
+    Sandbox {
+        /// Which layers they would have, and why not all.
+        layers: Layers,
+    },
     /// Nothing random can be had.
     #[error("read /dev/urandom")]
     Random(#[source] io::Error),
@@ -109,6 +118,7 @@ pub struct Node {
     artifacts: Artifacts,
     client: Client,
     identity: Identity,
+    jail: String,
     keeper: Connection,
     seed: u64,
     disks: bool,
@@ -121,12 +131,23 @@ impl Node {
     /// # Errors
     /// See [`StartError`].
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        if geteuid().is_root() {
+            // Jobs are users of their own then, who must be able to read what is made
+            // for them; nobody else comes into the node's directory.
+            umask(Mode::WGRP | Mode::WOTH);
+        }
         let client = Client::new(config.server.as_str(), config.token.clone())?;
         let dir = Dir::open(&config.dir)?;
         let artifacts = Artifacts::open(&config.artifacts)?;
         let seed = dir::random().map_err(StartError::Random)?;
         let incarnation = dir.incarnation()?;
         let keeper = connect_or_spawn(&config.exe, &config.keeper_options()).await?;
+        let layers = &keeper.kept.jail;
+        let lacking = LayerSet::NEEDED.but_not(layers.held);
+        if config.sandbox == SandboxChoice::Whole && !lacking.is_empty() {
+            let layers = layers.clone();
+            return Err(StartError::Sandbox { layers });
+        }
         if let Err(error) = slot::sweep(&dir.slots(), &attempts(&keeper.kept)) {
             tracing::warn!(%error, "what dead attempts left stays");
         }
@@ -140,12 +161,14 @@ impl Node {
             labels: config.labels.clone(),
             limits: keeper.kept.limits.clone() + &scratch,
         };
+        let jail = layers.to_string();
         Ok(Self {
             config,
             dir,
             artifacts,
             client,
             identity,
+            jail,
             keeper,
             seed,
             disks,
@@ -156,6 +179,11 @@ impl Node {
     /// and what holds their scratch when that was asked for.
     pub fn limits(&self) -> &str {
         &self.identity.limits
+    }
+
+    /// How many layers the jail of its jobs has, and which it could not have and why.
+    pub fn jail(&self) -> &str {
+        &self.jail
     }
 
     /// What its slots may take together.

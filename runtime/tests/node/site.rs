@@ -10,7 +10,8 @@ use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::tasks::TaskRange;
 use stint_api::time::Span;
 use stint_runtime::node::{
-    Config, DirError, KeeperLifetime, LimitsChoice, Node, RunError, ScratchChoice, StartError,
+    Config, DirError, KeeperLifetime, LimitsChoice, Node, RunError, SandboxChoice, ScratchChoice,
+    StartError,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -68,6 +69,7 @@ impl Site {
             keeper,
             limits: LimitsChoice::Auto,
             scratch: ScratchChoice::default(),
+            sandbox: SandboxChoice::Weaker,
         };
         let node = loop {
             match Node::start(config.clone()).await {
