@@ -89,6 +89,7 @@ impl Kept {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let child = Command::new(std::env::current_exe().unwrap())
             .args([verb, &keeper.to_string(), "plain", &jail().to_string()])
+            .env_clear()
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -17,9 +17,11 @@ use super::options::Options;
 pub(crate) const SOCKET: &str = "keeper.sock";
 /// What the last keeper wrote about itself.
 const LOG: &str = "keeper.log";
-/// Variables that a keeper takes over, and its children from it: how much it
-/// writes, and a mark by which tests find what they have started.
-const ENVIRONMENT: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", "STINT_TEST_SITE"];
+/// A variable by which tests find what they have started: the one that goes on from
+/// a keeper to its children.
+pub(crate) const MARK: &str = "STINT_TEST_SITE";
+/// Variables that a keeper takes over: how much it writes, and the mark.
+const ENVIRONMENT: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", MARK];
 
 /// A keeper could not be started.
 #[derive(Debug, thiserror::Error)]

@@ -17,6 +17,7 @@ use stint_api::time::Span;
 use stint_cgroup::{AddError, Leaf, Usage};
 
 use super::jails::Who;
+use super::launch::MARK;
 use super::limits::chain;
 use super::watch::Watched;
 use super::wire::{Speech, Wire};
@@ -262,6 +263,10 @@ fn start(verb: &[&str], speech: Speech) -> Result<(u32, OwnedFd, Wire), SpawnErr
         // It dies when this keeper does, and must know whom to look for.
         .arg(std::process::id().to_string())
         .args(arguments)
+        // Asked for a backtrace, a process that aborts in its jail would look for
+        // its sources, and die of that instead.
+        .env_clear()
+        .envs(std::env::var_os(MARK).map(|value| (MARK, value)))
         .stdin(OwnedFd::from(theirs))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
