@@ -44,6 +44,11 @@ pub enum Wait {
         /// Since when.
         since: Time,
     },
+    /// The end of other jobs.
+    Jobs {
+        /// Those that are not over.
+        jobs: Vec<JobId>,
+    },
     /// As many slots run as the job's parallelism allows.
     Parallelism {
         /// That many.
@@ -81,6 +86,8 @@ pub struct Fit {
     pub draining: u32,
     /// Going down.
     pub leaving: u32,
+    /// With other labels than the job asks for.
+    pub unmatched: u32,
     /// Too small even when they are empty.
     pub too_small: u32,
     /// The largest of those that are too small, when no node is large enough.
@@ -121,10 +128,24 @@ impl Lack {
     pub const FREE_MAX: usize = 3;
 }
 
+impl Wait {
+    /// More jobs than this are counted, not named.
+    const JOBS_MAX: usize = 3;
+}
+
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resumption { .. } => f.write_str("the job is suspended; stint resume JOB"),
+            Self::Jobs { jobs } => {
+                let first = jobs.iter().take(Self::JOBS_MAX).map(ToString::to_string);
+                let first: Vec<String> = first.collect();
+                write!(f, "it runs after {}", first.join(", "))?;
+                match jobs.len().saturating_sub(Self::JOBS_MAX) {
+                    0 => f.write_str(", which must succeed first"),
+                    more => write!(f, " and {more} more, which must succeed first"),
+                }
+            }
             Self::Parallelism { most } => {
                 write!(f, "{most} run, as many as its parallelism allows")
             }
@@ -175,6 +196,7 @@ impl fmt::Display for Fit {
             parts.push(format!("{who} {} too small{large}", be(self.too_small)));
         }
         for (count, what) in [
+            (self.unmatched, "not what its constraints ask for"),
             (self.lost, "lost"),
             (self.cordoned, "cordoned"),
             (self.draining, "drained"),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -63,9 +64,9 @@ pub fn is_name(text: &str) -> bool {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// Who a job belongs to: quota, fair share, access.
+/// Who a job belongs to: quota, fair share, access. Cheap to clone: every id of a job has one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Namespace(String);
+pub struct Namespace(Arc<str>);
 
 impl Namespace {
     /// The namespace as text.
@@ -76,7 +77,7 @@ impl Namespace {
 
 impl Default for Namespace {
     fn default() -> Self {
-        Self("default".to_owned())
+        Self("default".into())
     }
 }
 
@@ -90,7 +91,7 @@ impl FromStr for Namespace {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if is_name(text) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(wrong(
                 text,
@@ -227,9 +228,9 @@ impl FromStr for AttemptId {
     }
 }
 
-/// A node's name, unique in its cluster: the rules of [`is_name`], inner dots allowed.
+/// A node's name, unique in its cluster: the rules of [`is_name`], inner dots allowed. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(String);
+pub struct NodeId(Arc<str>);
 
 impl NodeId {
     /// The name as text.
@@ -248,7 +249,7 @@ impl FromStr for NodeId {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.len() <= NAME_BYTES_MAX && text.split('.').all(is_name) {
-            Ok(Self(text.to_owned()))
+            Ok(Self(text.into()))
         } else {
             Err(wrong(
                 text,

@@ -1,15 +1,21 @@
 //! What a person submits: the body of `POST /v1/jobs`, and `job.toml`.
 
+mod checks;
+
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Digest, Namespace, is_name};
+use crate::constraint::Constraint;
+use crate::id::{Digest, JobId, Namespace};
 use crate::kit::Script;
 use crate::quantity::{Bytes, Millicores, Resources};
+use crate::retry::RetryRule;
 use crate::tasks::TaskList;
 use crate::time::Span;
+
+pub(crate) use checks::{check, check_variables, is_file_name};
 
 /// Most tasks of one job.
 pub const TASKS_MAX: u32 = 1_000_000;
@@ -21,6 +27,8 @@ pub const ENTRIES_MAX: usize = 1_024;
 pub const ENTRY_BYTES_MAX: usize = 128 << 10;
 /// Most inputs.
 pub const INPUTS_MAX: usize = 64;
+/// Most jobs that one runs after.
+pub const AFTER_MAX: usize = 64;
 /// Longest timeout: 30 days.
 pub const TIMEOUT_MAX: Span = Span::from_secs(30 * 24 * 3_600);
 
@@ -71,9 +79,30 @@ pub struct JobSpec {
     /// Longest run of one attempt.
     #[serde(default = "default_timeout")]
     pub timeout: Span,
+    /// Longest time that a task may run, all its attempts together that failed by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_timeout: Option<Span>,
+    /// Longest time from the job's first start to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_timeout: Option<Span>,
+    /// Longest time that the job may wait for a place before any task of it has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_timeout: Option<Span>,
     /// Attempts that a task may spend after its first, for failures of its own.
     #[serde(default)]
     pub retries: u32,
+    /// What follows certain ends of an attempt; the first rule that matches counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retry: Vec<RetryRule>,
+    /// Tasks that may fail before the job is given up; none of them ends it when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failed: Option<u32>,
+    /// Jobs of the same namespace that must have succeeded before any task starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<JobId>,
+    /// What the labels of a node must be, for example `zone=eu`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
     /// Higher goes first.
     #[serde(default)]
     pub priority: i32,
@@ -191,7 +220,14 @@ impl JobSpec {
             memory: default_memory(),
             scratch: default_scratch(),
             timeout: default_timeout(),
+            task_timeout: None,
+            job_timeout: None,
+            queue_timeout: None,
             retries: 0,
+            retry: Vec::new(),
+            max_failed: None,
+            after: Vec::new(),
+            constraints: Vec::new(),
             priority: 0,
             isolation: None,
             inputs: Vec::new(),
@@ -234,229 +270,5 @@ impl JobSpec {
             memory: self.memory,
             scratch: self.scratch,
         }
-    }
-
-    /// Checks every field against the limits of this file.
-    ///
-    /// # Errors
-    /// The first field, in the order of the struct, that no cluster could accept.
-    pub fn validate(&self) -> Result<(), InvalidSpec> {
-        if let Some(name) = &self.name {
-            check("name", is_name(name), || {
-                format!("`{name}` is not a name; use at most 63 of a-z, 0-9 and inner hyphens")
-            })?;
-        }
-        self.validate_program()?;
-        self.validate_entries()?;
-        check("tasks", (1..=TASKS_MAX).contains(&self.tasks), || {
-            format!(
-                "{} is out of range; a job has 1 to {TASKS_MAX} tasks",
-                self.tasks
-            )
-        })?;
-        if let Some(only) = &self.only {
-            check("only", !only.is_empty(), || {
-                "an empty list would run nothing; leave it out for all tasks".to_owned()
-            })?;
-            let last = only.last().unwrap_or_default();
-            check("only", last < self.tasks, || {
-                let most = self.tasks - 1;
-                format!("there is no task {last}; the last one is {most}")
-            })?;
-        }
-        check("parallelism", self.parallelism != Some(0), || {
-            "0 would run nothing; leave it out for as many as fit".to_owned()
-        })?;
-        check("cpu", self.cpu.0 >= 10, || {
-            format!("{} is too little; ask for at least 10m", self.cpu)
-        })?;
-        check("memory", self.memory.0 >= 64 << 10, || {
-            format!(
-                "{} is too little; one Wasm page is 64Ki, most programs need 16Mi",
-                self.memory
-            )
-        })?;
-        check("scratch", self.scratch.0 >= 4 << 10, || {
-            format!("{} is too little; ask for at least 4Ki", self.scratch)
-        })?;
-        check(
-            "timeout",
-            self.timeout > Span::ZERO && self.timeout <= TIMEOUT_MAX,
-            || {
-                format!(
-                    "{} is out of range; use more than 0s and at most 720h",
-                    self.timeout
-                )
-            },
-        )?;
-        check("retries", self.retries <= RETRIES_MAX, || {
-            format!("{} is too many; at most {RETRIES_MAX}", self.retries)
-        })?;
-        self.validate_inputs()?;
-        if let Some(url) = &self.output {
-            check_url("output", url)?;
-        }
-        Ok(())
-    }
-
-    /// A module, or a kit and a script.
-    fn validate_program(&self) -> Result<(), InvalidSpec> {
-        let Some(kit) = &self.kit else {
-            check("script", self.script.is_none(), || {
-                "a script needs the `kit` that runs it".to_owned()
-            })?;
-            return check("module", self.names_module(), || {
-                "missing: name a module, or a `kit` and a `script`".to_owned()
-            });
-        };
-        check("kit", is_name(kit), || {
-            format!(
-                "`{kit}` is not the name of a kit; use at most 63 of a-z, 0-9 and inner hyphens"
-            )
-        })?;
-        match &self.script {
-            Some(script) => script.validate(),
-            None => check("script", false, || {
-                format!("missing: say which script the kit `{kit}` runs")
-            }),
-        }
-    }
-
-    fn validate_entries(&self) -> Result<(), InvalidSpec> {
-        let size = |bytes: usize| format!("{bytes} bytes; at most {ENTRY_BYTES_MAX}");
-        check("args", self.args.len() <= ENTRIES_MAX, || {
-            format!("{} entries; at most {ENTRIES_MAX}", self.args.len())
-        })?;
-        let bytes = self.args.iter().map(String::len).sum();
-        check("args", bytes <= ENTRY_BYTES_MAX, || size(bytes))?;
-        check(
-            "args",
-            !self.args.iter().any(|arg| arg.contains('\0')),
-            || "an argument holds a NUL byte".to_owned(),
-        )?;
-        check_variables(&self.env)
-    }
-
-    fn validate_inputs(&self) -> Result<(), InvalidSpec> {
-        check("inputs", self.inputs.len() <= INPUTS_MAX, || {
-            format!("{} inputs; at most {INPUTS_MAX}", self.inputs.len())
-        })?;
-        for (index, input) in self.inputs.iter().enumerate() {
-            let name = &input.name;
-            check(&format!("inputs[{index}].name"), is_file_name(name), || {
-                format!(
-                    "`{name}` is not a file name; use at most 63 letters, digits, `-`, `_`, `.`"
-                )
-            })?;
-            let twice = self.inputs[..index].iter().any(|other| other.name == *name);
-            check(&format!("inputs[{index}].name"), !twice, || {
-                format!("`{name}` is there twice; give each input its own name")
-            })?;
-            check_url(&format!("inputs[{index}].url"), &input.url)?;
-        }
-        Ok(())
-    }
-}
-
-/// Checks environment variables that somebody other than a node sets.
-pub(crate) fn check_variables(env: &BTreeMap<String, String>) -> Result<(), InvalidSpec> {
-    check("env", env.len() <= ENTRIES_MAX, || {
-        format!("{} entries; at most {ENTRIES_MAX}", env.len())
-    })?;
-    let bytes: usize = env.iter().map(|(key, value)| key.len() + value.len()).sum();
-    check("env", bytes <= ENTRY_BYTES_MAX, || {
-        format!("{bytes} bytes; at most {ENTRY_BYTES_MAX}")
-    })?;
-    for (key, value) in env {
-        check("env", !key.is_empty() && !key.contains(['=', '\0']), || {
-            format!("`{key}` is not the name of a variable")
-        })?;
-        check("env", !value.contains('\0'), || {
-            format!("the value of `{key}` holds a NUL byte")
-        })?;
-        check("env", !key.starts_with("STINT_"), || {
-            format!("`{key}`: names that start with STINT_ are set by the node")
-        })?;
-    }
-    Ok(())
-}
-
-/// Whether `text` names a file as people do, in one directory and not hidden there.
-pub(crate) fn is_file_name(text: &str) -> bool {
-    text.len() <= 63
-        && !text.starts_with('.')
-        && !text.is_empty()
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-}
-
-pub(crate) fn check(
-    field: &str,
-    holds: bool,
-    why: impl FnOnce() -> String,
-) -> Result<(), InvalidSpec> {
-    if holds {
-        Ok(())
-    } else {
-        Err(InvalidSpec {
-            field: field.to_owned(),
-            why: why(),
-        })
-    }
-}
-
-fn check_url(field: &str, url: &str) -> Result<(), InvalidSpec> {
-    let path = url.strip_prefix("file://");
-    check(
-        field,
-        path.is_some_and(|path| path.starts_with('/') && url.len() <= 4096),
-        || {
-            format!(
-                "`{url}` is not a URL that nodes can open; today that is file:///an/absolute/path"
-            )
-        },
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn invalid(change: impl FnOnce(&mut JobSpec)) -> String {
-        let mut spec = JobSpec::new(Digest([1; 32]));
-        change(&mut spec);
-        spec.validate().unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_defaults_are_a_valid_job() {
-        JobSpec::new(Digest([1; 32])).validate().unwrap();
-    }
-
-    #[test]
-    fn a_wrong_field_is_named() {
-        assert!(invalid(|spec| spec.module = NO_MODULE).starts_with("`module`"));
-        assert!(invalid(|spec| spec.kit = Some("a".into())).starts_with("`script`"));
-        assert!(invalid(|spec| spec.tasks = 0).starts_with("`tasks`"));
-        assert!(invalid(|spec| spec.only = "0-1".parse().ok()).starts_with("`only`"));
-        assert!(invalid(|spec| spec.memory = Bytes(0)).starts_with("`memory`"));
-        assert!(invalid(|spec| spec.cpu = Millicores(0)).starts_with("`cpu`"));
-        assert!(invalid(|spec| spec.timeout = Span::ZERO).starts_with("`timeout`"));
-        assert!(invalid(|spec| spec.name = Some("A b".into())).starts_with("`name`"));
-        assert!(invalid(|spec| spec.output = Some("ftp://x".into())).starts_with("`output`"));
-        let input = || Input {
-            name: "a".into(),
-            url: "file:///a".into(),
-        };
-        assert!(
-            invalid(|spec| spec.inputs = vec![input(), input()]).starts_with("`inputs[1].name`")
-        );
-        assert!(
-            invalid(|spec| {
-                spec.env.insert("STINT_X".into(), String::new());
-            })
-            .starts_with("`env`")
-        );
     }
 }

@@ -5,6 +5,7 @@
 //! With feature `client`, [`client`] is the HTTP client that the command line
 //! and the tests use.
 
+pub mod constraint;
 pub mod explain;
 pub mod id;
 pub mod job;
@@ -13,6 +14,7 @@ pub mod link;
 pub mod outcome;
 pub mod problem;
 pub mod quantity;
+pub mod retry;
 pub mod tasks;
 pub mod time;
 pub mod view;

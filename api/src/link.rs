@@ -20,6 +20,7 @@ use crate::job::{Input, Isolation};
 use crate::kit::{CompileBudget, Entry, Script};
 use crate::outcome::{Outcome, Usage};
 use crate::quantity::Resources;
+use crate::retry::RetryRule;
 use crate::tasks::TaskRange;
 use crate::time::{Span, Time};
 
@@ -99,6 +100,10 @@ pub struct Orders {
 /// What the scheduler wants of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most orders are of the largest kind; a box for each would save nothing"
+)]
 pub enum Order {
     /// First on each stream: everything the node shall hold. What it holds beside it, it stops.
     Full {
@@ -159,6 +164,9 @@ pub struct Plan {
     pub env: BTreeMap<String, String>,
     /// How many tasks the whole job has (`STINT_TASK_COUNT`).
     pub task_count: u32,
+    /// What follows certain ends of an attempt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retry: Vec<RetryRule>,
     /// Limits of the slot.
     pub limits: Resources,
     /// Longest run of one attempt.
@@ -194,6 +202,9 @@ pub struct RetryBudget {
     pub retries: u32,
     /// Failures of the cluster's after which it may still try again.
     pub losses: u32,
+    /// How long it may run, all its attempts together that fail by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Span>,
     /// Wait before the first retry; doubles with each, under full jitter.
     pub backoff: Span,
     /// Longest wait.

@@ -16,6 +16,26 @@ pub struct Bytes(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Millicores(pub u32);
 
+/// A factor in thousandths. Text form: `2`, `1.5`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Factor(pub u32);
+
+impl Factor {
+    /// The largest that anybody may name.
+    const MAX: Self = Self(64_000);
+
+    /// So many times `amount`, rounded up.
+    pub fn times(self, amount: u64) -> u64 {
+        let product = u128::from(amount) * u128::from(self.0);
+        u64::try_from(product.div_ceil(1_000)).unwrap_or(u64::MAX)
+    }
+
+    /// Whether it makes more of something, within reason.
+    pub fn grows(self) -> bool {
+        self.0 > 1_000 && self <= Self::MAX
+    }
+}
+
 /// What a slot takes from a node, and what a node has.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema,
@@ -115,6 +135,9 @@ pub enum ParseQuantityError {
     /// Not an amount of CPU.
     #[error("`{0}` is not an amount of CPU; write for example `0.5`, `2` or `250m`")]
     Cpu(String),
+    /// Not a factor.
+    #[error("`{0}` is not a factor; write for example `2` or `1.5`")]
+    Factor(String),
 }
 
 impl FromStr for Bytes {
@@ -152,6 +175,27 @@ impl FromStr for Millicores {
         millicores
             .map(Self)
             .ok_or_else(|| ParseQuantityError::Cpu(text.chars().take(40).collect()))
+    }
+}
+
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, thousandths) = (self.0 / 1_000, self.0 % 1_000);
+        match format!(".{thousandths:03}").trim_end_matches(['0', '.']) {
+            "" => write!(f, "{whole}"),
+            fraction => write!(f, "{whole}{fraction}"),
+        }
+    }
+}
+
+impl FromStr for Factor {
+    type Err = ParseQuantityError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let thousandths = decimal_times(text.trim(), 1_000);
+        thousandths
+            .and_then(|thousandths| u32::try_from(thousandths).ok())
+            .map(Self)
+            .ok_or_else(|| ParseQuantityError::Factor(text.chars().take(40).collect()))
     }
 }
 
@@ -211,6 +255,7 @@ text_quantity!(
     "Cpu",
     "cores, for example \"0.5\", 2 or \"250m\""
 );
+text_quantity!(Factor, "Factor", "a factor, for example 2 or 1.5");
 text_quantity!(
     Span,
     "Span",
@@ -232,6 +277,14 @@ mod tests {
             serde_json::from_str::<Millicores>("0.5").unwrap(),
             Millicores(500)
         );
+        for text in ["2", "1.5", "0.001", "10"] {
+            assert_eq!(text.parse::<Factor>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            serde_json::from_str::<Factor>("1.5").unwrap(),
+            Factor(1_500)
+        );
+        assert_eq!(Factor(1_500).times(3), 5);
         assert_eq!(
             serde_json::to_string(&Bytes::mebi(256)).unwrap(),
             "\"256Mi\""

@@ -1,0 +1,272 @@
+//! What a valid job is: each field by itself, and together where they depend on one another.
+
+use std::collections::BTreeMap;
+
+use super::{
+    AFTER_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, INPUTS_MAX, InvalidSpec, JobSpec, RETRIES_MAX,
+    TASKS_MAX, TIMEOUT_MAX,
+};
+use crate::constraint::CONSTRAINTS_MAX;
+use crate::id::is_name;
+use crate::retry::RULES_MAX;
+use crate::time::Span;
+
+impl JobSpec {
+    /// Checks every field against the limits of a job.
+    ///
+    /// # Errors
+    /// The first field, in the order of the struct, that no cluster could accept.
+    pub fn validate(&self) -> Result<(), InvalidSpec> {
+        if let Some(name) = &self.name {
+            check("name", is_name(name), || {
+                format!("`{name}` is not a name; use at most 63 of a-z, 0-9 and inner hyphens")
+            })?;
+        }
+        self.validate_program()?;
+        self.validate_entries()?;
+        check("tasks", (1..=TASKS_MAX).contains(&self.tasks), || {
+            format!(
+                "{} is out of range; a job has 1 to {TASKS_MAX} tasks",
+                self.tasks
+            )
+        })?;
+        if let Some(only) = &self.only {
+            check("only", !only.is_empty(), || {
+                "an empty list would run nothing; leave it out for all tasks".to_owned()
+            })?;
+            let last = only.last().unwrap_or_default();
+            check("only", last < self.tasks, || {
+                let most = self.tasks - 1;
+                format!("there is no task {last}; the last one is {most}")
+            })?;
+        }
+        self.validate_amounts()?;
+        self.validate_policies()?;
+        self.validate_inputs()?;
+        if let Some(url) = &self.output {
+            check_url("output", url)?;
+        }
+        Ok(())
+    }
+
+    fn validate_amounts(&self) -> Result<(), InvalidSpec> {
+        check("parallelism", self.parallelism != Some(0), || {
+            "0 would run nothing; leave it out for as many as fit".to_owned()
+        })?;
+        check("cpu", self.cpu.0 >= 10, || {
+            format!("{} is too little; ask for at least 10m", self.cpu)
+        })?;
+        check("memory", self.memory.0 >= 64 << 10, || {
+            format!(
+                "{} is too little; one Wasm page is 64Ki, most programs need 16Mi",
+                self.memory
+            )
+        })?;
+        check("scratch", self.scratch.0 >= 4 << 10, || {
+            format!("{} is too little; ask for at least 4Ki", self.scratch)
+        })?;
+        for (field, timeout) in [
+            ("timeout", Some(self.timeout)),
+            ("task_timeout", self.task_timeout),
+            ("job_timeout", self.job_timeout),
+            ("queue_timeout", self.queue_timeout),
+        ] {
+            let timeout = timeout.unwrap_or(TIMEOUT_MAX);
+            check(
+                field,
+                timeout > Span::ZERO && timeout <= TIMEOUT_MAX,
+                || format!("{timeout} is out of range; use more than 0s and at most 720h"),
+            )?;
+        }
+        check("retries", self.retries <= RETRIES_MAX, || {
+            format!("{} is too many; at most {RETRIES_MAX}", self.retries)
+        })
+    }
+
+    /// A module, or a kit and a script.
+    fn validate_program(&self) -> Result<(), InvalidSpec> {
+        let Some(kit) = &self.kit else {
+            check("script", self.script.is_none(), || {
+                "a script needs the `kit` that runs it".to_owned()
+            })?;
+            return check("module", self.names_module(), || {
+                "missing: name a module, or a `kit` and a `script`".to_owned()
+            });
+        };
+        check("kit", is_name(kit), || {
+            format!(
+                "`{kit}` is not the name of a kit; use at most 63 of a-z, 0-9 and inner hyphens"
+            )
+        })?;
+        match &self.script {
+            Some(script) => script.validate(),
+            None => check("script", false, || {
+                format!("missing: say which script the kit `{kit}` runs")
+            }),
+        }
+    }
+
+    fn validate_entries(&self) -> Result<(), InvalidSpec> {
+        let size = |bytes: usize| format!("{bytes} bytes; at most {ENTRY_BYTES_MAX}");
+        check("args", self.args.len() <= ENTRIES_MAX, || {
+            format!("{} entries; at most {ENTRIES_MAX}", self.args.len())
+        })?;
+        let bytes = self.args.iter().map(String::len).sum();
+        check("args", bytes <= ENTRY_BYTES_MAX, || size(bytes))?;
+        check(
+            "args",
+            !self.args.iter().any(|arg| arg.contains('\0')),
+            || "an argument holds a NUL byte".to_owned(),
+        )?;
+        check_variables(&self.env)
+    }
+
+    fn validate_policies(&self) -> Result<(), InvalidSpec> {
+        let most = |field: &'static str, count: usize, most: usize| {
+            check(field, count <= most, || {
+                format!("{count} entries; at most {most}")
+            })
+        };
+        most("retry", self.retry.len(), RULES_MAX)?;
+        for (index, rule) in self.retry.iter().enumerate() {
+            rule.validate(index, self.retries, self.memory)?;
+        }
+        most("after", self.after.len(), AFTER_MAX)?;
+        for (index, job) in self.after.iter().enumerate() {
+            let field = format!("after[{index}]");
+            check(&field, job.namespace == self.namespace, || {
+                format!("`{job}` is of another namespace than `{}`", self.namespace)
+            })?;
+            check(&field, !self.after[..index].contains(job), || {
+                format!("`{job}` is there twice")
+            })?;
+        }
+        most("constraints", self.constraints.len(), CONSTRAINTS_MAX)
+    }
+
+    fn validate_inputs(&self) -> Result<(), InvalidSpec> {
+        check("inputs", self.inputs.len() <= INPUTS_MAX, || {
+            format!("{} inputs; at most {INPUTS_MAX}", self.inputs.len())
+        })?;
+        for (index, input) in self.inputs.iter().enumerate() {
+            let name = &input.name;
+            check(&format!("inputs[{index}].name"), is_file_name(name), || {
+                format!(
+                    "`{name}` is not a file name; use at most 63 letters, digits, `-`, `_`, `.`"
+                )
+            })?;
+            let twice = self.inputs[..index].iter().any(|other| other.name == *name);
+            check(&format!("inputs[{index}].name"), !twice, || {
+                format!("`{name}` is there twice; give each input its own name")
+            })?;
+            check_url(&format!("inputs[{index}].url"), &input.url)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks environment variables that somebody other than a node sets.
+pub(crate) fn check_variables(env: &BTreeMap<String, String>) -> Result<(), InvalidSpec> {
+    check("env", env.len() <= ENTRIES_MAX, || {
+        format!("{} entries; at most {ENTRIES_MAX}", env.len())
+    })?;
+    let bytes: usize = env.iter().map(|(key, value)| key.len() + value.len()).sum();
+    check("env", bytes <= ENTRY_BYTES_MAX, || {
+        format!("{bytes} bytes; at most {ENTRY_BYTES_MAX}")
+    })?;
+    for (key, value) in env {
+        check("env", !key.is_empty() && !key.contains(['=', '\0']), || {
+            format!("`{key}` is not the name of a variable")
+        })?;
+        check("env", !value.contains('\0'), || {
+            format!("the value of `{key}` holds a NUL byte")
+        })?;
+        check("env", !key.starts_with("STINT_"), || {
+            format!("`{key}`: names that start with STINT_ are set by the node")
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether `text` names a file as people do, in one directory and not hidden there.
+pub(crate) fn is_file_name(text: &str) -> bool {
+    text.len() <= 63
+        && !text.starts_with('.')
+        && !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
+pub(crate) fn check(
+    field: &str,
+    holds: bool,
+    why: impl FnOnce() -> String,
+) -> Result<(), InvalidSpec> {
+    if holds {
+        Ok(())
+    } else {
+        Err(InvalidSpec {
+            field: field.to_owned(),
+            why: why(),
+        })
+    }
+}
+
+fn check_url(field: &str, url: &str) -> Result<(), InvalidSpec> {
+    let path = url.strip_prefix("file://");
+    check(
+        field,
+        path.is_some_and(|path| path.starts_with('/') && url.len() <= 4096),
+        || {
+            format!(
+                "`{url}` is not a URL that nodes can open; today that is file:///an/absolute/path"
+            )
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Digest;
+    use crate::job::{Input, NO_MODULE};
+    use crate::quantity::{Bytes, Millicores};
+
+    fn invalid(change: impl FnOnce(&mut JobSpec)) -> String {
+        let mut spec = JobSpec::new(Digest([1; 32]));
+        change(&mut spec);
+        spec.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_a_valid_job() {
+        JobSpec::new(Digest([1; 32])).validate().unwrap();
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        assert!(invalid(|spec| spec.module = NO_MODULE).starts_with("`module`"));
+        assert!(invalid(|spec| spec.kit = Some("a".into())).starts_with("`script`"));
+        assert!(invalid(|spec| spec.tasks = 0).starts_with("`tasks`"));
+        assert!(invalid(|spec| spec.only = "0-1".parse().ok()).starts_with("`only`"));
+        assert!(invalid(|spec| spec.memory = Bytes(0)).starts_with("`memory`"));
+        assert!(invalid(|spec| spec.cpu = Millicores(0)).starts_with("`cpu`"));
+        assert!(invalid(|spec| spec.timeout = Span::ZERO).starts_with("`timeout`"));
+        assert!(invalid(|spec| spec.name = Some("A b".into())).starts_with("`name`"));
+        assert!(invalid(|spec| spec.output = Some("ftp://x".into())).starts_with("`output`"));
+        let input = || Input {
+            name: "a".into(),
+            url: "file:///a".into(),
+        };
+        assert!(
+            invalid(|spec| spec.inputs = vec![input(), input()]).starts_with("`inputs[1].name`")
+        );
+        assert!(
+            invalid(|spec| {
+                spec.env.insert("STINT_X".into(), String::new());
+            })
+            .starts_with("`env`")
+        );
+    }
+}
