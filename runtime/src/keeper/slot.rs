@@ -431,6 +431,7 @@ pub(crate) mod tests {
                 args: Vec::new(),
                 env: BTreeMap::new(),
                 task_count: 1,
+                retry: Vec::new(),
                 limits: Resources {
                     cpu: Millicores(1_000),
                     memory: Bytes::mebi(16),
@@ -444,6 +445,7 @@ pub(crate) mod tests {
             budget: RetryBudget {
                 retries: 0,
                 losses: 0,
+                time: None,
                 backoff: Span::ZERO,
                 backoff_max: Span::ZERO,
             },

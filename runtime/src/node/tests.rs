@@ -19,6 +19,7 @@ pub(crate) fn grant(attempt: &AttemptId) -> Grant {
             args: Vec::new(),
             env: BTreeMap::new(),
             task_count: attempt.task + 1,
+            retry: Vec::new(),
             limits: Resources {
                 cpu: Millicores(1000),
                 memory: Bytes::mebi(16),
@@ -32,6 +33,7 @@ pub(crate) fn grant(attempt: &AttemptId) -> Grant {
         budget: RetryBudget {
             retries: 0,
             losses: 2,
+            time: None,
             backoff: Span::from_millis(100),
             backoff_max: Span::from_secs(1),
         },

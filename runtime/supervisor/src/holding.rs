@@ -284,12 +284,17 @@ impl Holding {
         self.attempt(task, tried.map_or(0, |tried| tried.try_number))
     }
 
-    /// The grant for the shell: narrowed to `tasks`, with `budget`.
+    /// The grant for the shell: narrowed to `tasks`, with `budget`; no attempt has more
+    /// time than its task has left.
     pub(crate) fn grant(&self, tasks: Vec<TaskRange>, budget: RetryBudget) -> Box<Grant> {
+        let mut plan = self.plan.clone();
+        plan.timeout = budget
+            .time
+            .map_or(plan.timeout, |time| time.min(plan.timeout));
         Box::new(Grant {
             id: self.id.clone(),
             tasks,
-            plan: self.plan.clone(),
+            plan,
             budget,
         })
     }

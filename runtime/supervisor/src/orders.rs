@@ -82,6 +82,8 @@ impl Supervisor {
         let Some(mut holding) = self.grants.remove(&grant.id) else {
             return;
         };
+        // One that was taken over from a keeper came with the time of a single attempt.
+        holding.plan.timeout = grant.plan.timeout;
         for dropped in holding.narrow(&grant.tasks) {
             self.abandon(&holding, dropped, &Outcome::NodeLost, actions);
         }

@@ -13,7 +13,7 @@ use stint_api::time::{Span, Time};
 use crate::action::{Action, AttemptEnd};
 use crate::holding::{Holding, Next, Preparation, TaskState, Tried};
 use crate::outbox::Follow;
-use crate::restart::decide;
+use crate::restart::{decide, whose_deadline};
 use crate::supervisor::{Lease, Mode, Supervisor};
 
 impl Supervisor {
@@ -22,7 +22,7 @@ impl Supervisor {
         &mut self,
         now: Time,
         (grant, task): (&GrantId, TaskIndex),
-        end: AttemptEnd,
+        mut end: AttemptEnd,
         rng: &mut Rng,
     ) {
         let Some(holding) = self.grants.get_mut(grant) else {
@@ -31,7 +31,10 @@ impl Supervisor {
         let Some(tried) = holding.tried.get_mut(&task) else {
             return;
         };
-        let verdict = match decide(&end.outcome, tried.try_number, &mut tried.left, rng) {
+        end.outcome = whose_deadline(end.outcome, &holding.plan, &tried.left);
+        let judged = (&end.outcome, end.usage.wall);
+        let (plan, try_number) = (&holding.plan, tried.try_number);
+        let verdict = match decide(judged, plan, try_number, &mut tried.left, rng) {
             Verdict::Retry { .. } if self.mode == Mode::Draining || holding.gives_back => {
                 Verdict::Returned
             }

@@ -5,13 +5,17 @@
 //!  nobody, request,
 //!  job for good             Final                  Final
 //!  job                      Retry, retries − 1     Final
+//!  job, a rule lets it fail Final                  Final
+//!  job, a rule wants more   Returned: a slot of    Final
+//!  memory                   another size is needed
 //!  cluster, this node can   Retry, losses − 1      Final (the scheduler counts the poison)
 //!  cluster, it cannot       Returned: drained, node-lost, preempted
 //! ```
 
 use fastrand::Rng;
-use stint_api::link::{RetryBudget, Verdict};
-use stint_api::outcome::{Blame, Outcome};
+use stint_api::link::{Plan, RetryBudget, Verdict};
+use stint_api::outcome::{Blame, DeadlineScope, Outcome};
+use stint_api::retry::{Ruled, ruled};
 use stint_api::time::Span;
 
 /// First wait after a failure of the cluster's own: long enough for a machine
@@ -22,22 +26,30 @@ const LOSS_BACKOFF_MAX: Span = Span::from_secs(2);
 
 /// Decides what follows `outcome` of try `try_number`, and takes its price off `left`.
 pub(crate) fn decide(
-    outcome: &Outcome,
+    (outcome, wall): (&Outcome, Span),
+    plan: &Plan,
     try_number: u32,
     left: &mut RetryBudget,
     rng: &mut Rng,
 ) -> Verdict {
     match outcome.blame() {
         Blame::Nobody | Blame::JobForGood | Blame::Request => Verdict::Final,
-        Blame::Job => match left.retries.checked_sub(1) {
-            Some(rest) => {
-                left.retries = rest;
-                Verdict::Retry {
-                    after: full_jitter(left.backoff, try_number, left.backoff_max, rng),
-                }
+        Blame::Job => {
+            if let Some(time) = &mut left.time {
+                *time = *time - wall;
             }
-            None => Verdict::Final,
-        },
+            let Some(rest) = left.retries.checked_sub(1).filter(|_| has_time(left)) else {
+                return Verdict::Final;
+            };
+            left.retries = rest;
+            match ruled(&plan.retry, outcome, plan.limits.memory) {
+                Ruled::Fails => Verdict::Final,
+                Ruled::WithMemory(_) => Verdict::Returned,
+                Ruled::Plain => Verdict::Retry {
+                    after: full_jitter(left.backoff, try_number, left.backoff_max, rng),
+                },
+            }
+        }
         Blame::Cluster => match outcome {
             Outcome::Drained | Outcome::NodeLost | Outcome::Preempted { .. } => Verdict::Returned,
             _ => match left.losses.checked_sub(1) {
@@ -51,6 +63,25 @@ pub(crate) fn decide(
             },
         },
     }
+}
+
+/// The outcome of an attempt that had no more time than its task had left: what ran
+/// out is the task's.
+pub(crate) fn whose_deadline(outcome: Outcome, plan: &Plan, left: &RetryBudget) -> Outcome {
+    let of_attempt = Outcome::Deadline {
+        scope: DeadlineScope::Attempt,
+    };
+    let is_tasks = left.time.is_some_and(|time| time <= plan.timeout);
+    match outcome {
+        outcome if outcome == of_attempt && is_tasks => Outcome::Deadline {
+            scope: DeadlineScope::Task,
+        },
+        outcome => outcome,
+    }
+}
+
+fn has_time(left: &RetryBudget) -> bool {
+    left.time.is_none_or(|time| time > Span::ZERO)
 }
 
 /// Somewhere between nothing and `first` doubled with each try, at most `max`:
@@ -68,11 +99,41 @@ fn full_jitter(first: Span, try_number: u32, max: Span, rng: &mut Rng) -> Span {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stint_api::id::Digest;
+    use stint_api::quantity::Bytes;
+
+    fn plan(rules: &str) -> Plan {
+        Plan {
+            module: Digest([0; 32]),
+            kit: None,
+            args: Vec::new(),
+            env: Default::default(),
+            task_count: 1,
+            isolation: stint_api::job::Isolation::Task,
+            retry: serde_json::from_str(rules).unwrap(),
+            limits: Default::default(),
+            timeout: Span::from_secs(60),
+            inputs: Vec::new(),
+            output: None,
+        }
+    }
+
+    fn judge(outcome: &Outcome, try_number: u32, left: &mut RetryBudget) -> Verdict {
+        let mut rng = Rng::with_seed(1);
+        decide(
+            (outcome, Span::ZERO),
+            &plan("[]"),
+            try_number,
+            left,
+            &mut rng,
+        )
+    }
 
     fn budget(retries: u32, losses: u32) -> RetryBudget {
         RetryBudget {
             retries,
             losses,
+            time: None,
             backoff: Span::from_millis(100),
             backoff_max: Span::from_secs(1),
         }
@@ -80,44 +141,37 @@ mod tests {
 
     #[test]
     fn a_failure_of_the_job_spends_its_retries_only() {
-        let mut rng = Rng::with_seed(1);
         let mut left = budget(1, 2);
         let failure = Outcome::Exited { code: 1 };
-        let first = decide(&failure, 1, &mut left, &mut rng);
+        let first = judge(&failure, 1, &mut left);
         assert!(matches!(first, Verdict::Retry { .. }));
         assert_eq!((left.retries, left.losses), (0, 2));
-        assert_eq!(decide(&failure, 2, &mut left, &mut rng), Verdict::Final);
+        assert_eq!(judge(&failure, 2, &mut left), Verdict::Final);
     }
 
     #[test]
     fn a_lost_worker_spends_losses_only_and_is_final_when_they_are_spent() {
-        let mut rng = Rng::with_seed(1);
         let mut left = budget(5, 1);
         let lost = Outcome::WorkerLost { signal: 9 };
-        let first = decide(&lost, 1, &mut left, &mut rng);
+        let first = judge(&lost, 1, &mut left);
         assert!(matches!(first, Verdict::Retry { .. }));
         assert_eq!((left.retries, left.losses), (5, 0));
-        assert_eq!(decide(&lost, 2, &mut left, &mut rng), Verdict::Final);
+        assert_eq!(judge(&lost, 2, &mut left), Verdict::Final);
     }
 
     #[test]
     fn what_this_node_cannot_help_is_given_back_and_what_nobody_can_is_final() {
-        let mut rng = Rng::with_seed(1);
         let mut left = budget(5, 5);
         for outcome in [Outcome::Drained, Outcome::NodeLost] {
             assert_eq!(
-                decide(&outcome, 1, &mut left, &mut rng),
+                judge(&outcome, 1, &mut left),
                 Verdict::Returned,
                 "{outcome}"
             );
         }
         let rejected = Outcome::ModuleRejected { what: "x".into() };
         for outcome in [Outcome::Succeeded, Outcome::Cancelled, rejected] {
-            assert_eq!(
-                decide(&outcome, 1, &mut left, &mut rng),
-                Verdict::Final,
-                "{outcome}"
-            );
+            assert_eq!(judge(&outcome, 1, &mut left), Verdict::Final, "{outcome}");
         }
         assert_eq!((left.retries, left.losses), (5, 5));
     }
@@ -136,5 +190,44 @@ mod tests {
             let ceiling = Span::from_millis(ceiling_ms);
             assert!(most <= ceiling && most > ceiling.div(10).saturating_mul(9));
         }
+    }
+
+    #[test]
+    fn rules_let_a_task_fail_at_once_or_ask_for_a_larger_slot() {
+        let mut rng = Rng::with_seed(1);
+        let mut plan = plan(
+            r#"[{"on": "exit:42", "do": "fail"},
+                {"on": "cgroup-oom", "memory_factor": 2, "up_to": "128Mi"}]"#,
+        );
+        plan.limits.memory = Bytes::mebi(64);
+        let mut judge = |outcome: &Outcome, plan: &Plan, retries| {
+            let end = (outcome, Span::ZERO);
+            decide(end, plan, 1, &mut budget(retries, 0), &mut rng)
+        };
+        let (fatal, other) = (Outcome::Exited { code: 42 }, Outcome::Exited { code: 1 });
+        assert_eq!(judge(&fatal, &plan, 5), Verdict::Final);
+        assert!(matches!(judge(&other, &plan, 5), Verdict::Retry { .. }));
+        assert_eq!(judge(&Outcome::CgroupOom, &plan, 1), Verdict::Returned);
+        assert_eq!(judge(&Outcome::CgroupOom, &plan, 0), Verdict::Final);
+        plan.limits.memory = Bytes::mebi(128);
+        assert_eq!(judge(&Outcome::CgroupOom, &plan, 5), Verdict::Final);
+    }
+
+    #[test]
+    fn a_task_is_not_tried_again_when_its_time_is_over() {
+        let mut rng = Rng::with_seed(1);
+        let mut left = budget(5, 0);
+        left.time = Some(Span::from_secs(5));
+        let failure = Outcome::Exited { code: 1 };
+        let mut after = |seconds, left: &mut RetryBudget| {
+            let end = (&failure, Span::from_secs(seconds));
+            decide(end, &plan("[]"), 1, left, &mut rng)
+        };
+        assert!(matches!(after(3, &mut left), Verdict::Retry { .. }));
+        assert_eq!(left.time, Some(Span::from_secs(2)));
+        let deadline = |scope| Outcome::Deadline { scope };
+        let of_task = whose_deadline(deadline(DeadlineScope::Attempt), &plan("[]"), &left);
+        assert_eq!(of_task, deadline(DeadlineScope::Task));
+        assert_eq!(after(2, &mut left), Verdict::Final);
     }
 }

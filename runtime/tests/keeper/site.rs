@@ -197,6 +197,7 @@ fn grant(attempt: &AttemptId, limits: Resources, timeout: Span) -> Grant {
             args: Vec::new(),
             env: BTreeMap::new(),
             task_count: 1,
+            retry: Vec::new(),
             limits,
             timeout,
             inputs: Vec::new(),
@@ -206,6 +207,7 @@ fn grant(attempt: &AttemptId, limits: Resources, timeout: Span) -> Grant {
         budget: RetryBudget {
             retries: 0,
             losses: 0,
+            time: None,
             backoff: Span::ZERO,
             backoff_max: Span::ZERO,
         },

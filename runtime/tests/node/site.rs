@@ -217,6 +217,7 @@ fn grant(attempt: &AttemptId, module: Digest) -> Grant {
             args: Vec::new(),
             env: BTreeMap::new(),
             task_count: 1,
+            retry: Vec::new(),
             limits: Resources {
                 cpu: Millicores(1000),
                 memory: Bytes::mebi(32),
@@ -230,6 +231,7 @@ fn grant(attempt: &AttemptId, module: Digest) -> Grant {
         budget: RetryBudget {
             retries: 0,
             losses: 2,
+            time: None,
             backoff: Span::from_millis(20),
             backoff_max: Span::from_millis(100),
         },

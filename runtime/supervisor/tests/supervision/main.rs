@@ -154,6 +154,7 @@ pub(crate) fn grant(number: u32, tasks: &[TaskRange]) -> Grant {
             task_count: 9,
             limits: slot(),
             timeout: Span::from_secs(9),
+            retry: Vec::new(),
             inputs: Vec::new(),
             output: None,
             isolation: stint_api::job::Isolation::Task,
@@ -161,6 +162,7 @@ pub(crate) fn grant(number: u32, tasks: &[TaskRange]) -> Grant {
         budget: RetryBudget {
             retries: 1,
             losses: 1,
+            time: None,
             backoff: Span::from_secs(1),
             backoff_max: Span::from_secs(4),
         },
