@@ -1,14 +1,13 @@
 //! A set of tasks within a chunk, one bit each. On disk it is text that an
 //! operator can read: runs of offsets within the chunk, `0-3,7`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
-use stint_api::tasks::runs;
 
-/// Tasks of one chunk.
-pub(crate) const CHUNK_TASKS: u32 = 4096;
-const WORDS: usize = CHUNK_TASKS as usize / 64;
+/// Most tasks of one chunk.
+pub(crate) const CHUNK_TASKS_MAX: u32 = 4096;
+const WORDS: usize = CHUNK_TASKS_MAX as usize / 64;
 
 /// Which of a chunk's tasks; offsets are below [`CHUNK_TASKS`].
 #[derive(Clone, Default)]
@@ -34,7 +33,7 @@ impl Default for Words {
 impl Bitmap {
     /// Adds the task; whether it was absent. An offset beyond the chunk is never added.
     pub(crate) fn insert(&mut self, offset: u32) -> bool {
-        let added = offset < CHUNK_TASKS && !self.contains(offset);
+        let added = offset < CHUNK_TASKS_MAX && !self.contains(offset);
         if added {
             *self.word_mut(offset as usize / 64) |= 1 << (offset % 64);
             self.count += 1;
@@ -53,7 +52,7 @@ impl Bitmap {
     }
 
     pub(crate) fn contains(&self, offset: u32) -> bool {
-        offset < CHUNK_TASKS && self.word(offset as usize / 64) & (1 << (offset % 64)) != 0
+        offset < CHUNK_TASKS_MAX && self.word(offset as usize / 64) & (1 << (offset % 64)) != 0
     }
 
     /// How many tasks are in it.
@@ -129,8 +128,21 @@ impl fmt::Debug for Bitmap {
 
 /// Ascending task indices as people write them: `0-3,7`.
 pub(crate) fn text(tasks: impl IntoIterator<Item = u32>) -> String {
-    let runs: Vec<String> = runs(tasks).iter().map(ToString::to_string).collect();
-    runs.join(",")
+    let mut text = String::new();
+    let mut tasks = tasks.into_iter().peekable();
+    while let Some(first) = tasks.next() {
+        let mut last = first;
+        while tasks.next_if_eq(&(last + 1)).is_some() {
+            last += 1;
+        }
+        let comma = if text.is_empty() { "" } else { "," };
+        // Writing to a string does not fail.
+        let _ = match first == last {
+            true => write!(text, "{comma}{first}"),
+            false => write!(text, "{comma}{first}-{last}"),
+        };
+    }
+    text
 }
 
 /// The runs of [`text`], as first and last index; nothing when it is not such a text.
@@ -157,7 +169,7 @@ impl<'de> Deserialize<'de> for Bitmap {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         let mut bitmap = Self::default();
         let runs = parse(&text)
-            .filter(|runs| runs.iter().all(|(_, last)| *last < CHUNK_TASKS))
+            .filter(|runs| runs.iter().all(|(_, last)| *last < CHUNK_TASKS_MAX))
             .ok_or_else(|| serde::de::Error::custom("not runs of offsets below 4096"))?;
         for (first, last) in runs {
             for offset in first..=last {

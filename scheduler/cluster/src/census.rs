@@ -17,7 +17,7 @@ pub struct Census {
     pub tasks_succeeded: u64,
     /// Tasks that are done, and not well.
     pub tasks_failed: u64,
-    /// Jobs with tasks that wait for a node.
+    /// Jobs with tasks that wait for room on a node.
     pub jobs_waiting: u64,
     /// Nodes in each state.
     pub nodes: [(NodeState, u64); 2],
@@ -42,7 +42,7 @@ impl Cluster {
             tasks_granted: 0,
             tasks_succeeded: 0,
             tasks_failed: 0,
-            jobs_waiting: self.queue.len() as u64,
+            jobs_waiting: self.queue.jobs(),
             nodes: nodes.map(|state| (state, 0)),
             modules: self.modules.len() as u64,
         };

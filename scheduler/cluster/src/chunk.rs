@@ -1,4 +1,4 @@
-//! 4096 tasks of a job: what is durable about them, in one small record.
+//! Some tasks of a job: what is durable about them, in one small record.
 //!
 //! ```text
 //!               grant                     final, well
@@ -17,9 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use stint_api::id::{GrantNumber, TaskIndex};
 use stint_api::outcome::Usage;
+use stint_api::quantity::Bytes;
 use stint_api::view::TaskFailure;
 
-use crate::bitmap::{Bitmap, CHUNK_TASKS, absent};
+use crate::bitmap::{Bitmap, absent};
 use crate::grants::{Grant, Trouble};
 
 /// A chunk, as it is kept and as it is recorded.
@@ -53,7 +54,7 @@ pub(crate) struct Chunk {
     /// Tasks that the job does not run; set by the job.
     #[serde(skip)]
     skipped: Bitmap,
-    /// Tasks of this chunk: fewer than 4096 in a job's last; set by the job.
+    /// Tasks of this chunk: fewer in a job's last; set by the job.
     #[serde(skip)]
     len: u32,
     /// Index of the first task; set by the job.
@@ -150,14 +151,39 @@ impl Chunk {
         }
     }
 
-    /// At most `most` pending tasks that have been through the same as the first.
+    /// At most `most` pending tasks of the job's own memory that have been through
+    /// the same as the first.
     pub(crate) fn next_alike(&self, most: usize) -> BTreeSet<TaskIndex> {
-        let mut pending = self.pending().peekable();
-        let Some(first) = pending.peek().copied() else {
+        let escalated = |task: &TaskIndex| {
+            let trouble = self.troubles.get(task);
+            trouble.is_some_and(|trouble| trouble.memory.is_some())
+        };
+        self.alike_of(self.pending().filter(|task| !escalated(task)), most)
+    }
+
+    /// At most `most` of these tasks that have been through the same as the first.
+    pub(crate) fn alike_of(
+        &self,
+        tasks: impl Iterator<Item = TaskIndex>,
+        most: usize,
+    ) -> BTreeSet<TaskIndex> {
+        let mut tasks = tasks.peekable();
+        let Some(first) = tasks.peek().copied() else {
             return BTreeSet::new();
         };
-        let alike = pending.filter(|task| self.alike(first, *task));
+        let alike = tasks.filter(|task| self.alike(first, *task));
         alike.take(most).collect()
+    }
+
+    /// Pending tasks that are tried with more memory than the job's own.
+    pub(crate) fn escalated(&self) -> impl Iterator<Item = (Bytes, TaskIndex)> + '_ {
+        let pending = |task: &TaskIndex| {
+            let held = self.granted.contains(task.wrapping_sub(self.first));
+            !held && !self.succeeded(*task) && !self.failed(*task)
+        };
+        let troubles = self.troubles.iter();
+        let troubles = troubles.filter(move |(task, _)| pending(task));
+        troubles.filter_map(|(task, trouble)| Some((trouble.memory?, *task)))
     }
 
     /// The lowest task that is not done.
@@ -233,9 +259,4 @@ pub(crate) enum Settled {
     Succeeded,
     /// It is done, and not well.
     Failed,
-}
-
-/// The chunk that `task` is in.
-pub(crate) const fn chunk_of(task: TaskIndex) -> u32 {
-    task / CHUNK_TASKS
 }

@@ -8,9 +8,11 @@ use stint_api::time::{Span, Time};
 use stint_api::view::ModuleView;
 
 use crate::draft::Draft;
-use crate::job::{Job, Place};
+use crate::job::Job;
 use crate::node::Node;
+use crate::queue::Queue;
 use crate::record::NamespaceRecord;
+use crate::shelves::Shelves;
 
 /// What an operator decides about a cluster.
 #[derive(Clone, Copy, Debug)]
@@ -53,8 +55,18 @@ pub struct Cluster {
     pub(crate) by_time: BTreeSet<(Time, JobId)>,
     /// Which job a key made; derived from `jobs`.
     pub(crate) by_key: BTreeMap<(Namespace, String), JobId>,
-    /// Open jobs with pending tasks; derived from `jobs` when one is touched.
-    pub(crate) queue: BTreeSet<Place>,
+    /// Jobs that wait for room; derived from `jobs` when one is touched.
+    pub(crate) queue: Queue,
+    /// Which nodes have room; derived from `nodes` when one changes.
+    pub(crate) shelves: Shelves,
+    /// Jobs that wait for the end of another, by that one; derived from `jobs`.
+    pub(crate) followers: BTreeMap<JobId, BTreeSet<JobId>>,
+    /// When the time of a job is over; derived from `jobs` when one is touched.
+    pub(crate) deadlines: BTreeSet<(Time, JobId)>,
+    /// When there is something to look at on a node; an entry may be out of date.
+    pub(crate) alarms: BTreeSet<(Time, NodeId)>,
+    /// No ready node was last heard before; none when none is ready.
+    pub(crate) heard_since: Option<Time>,
     /// Number of the next event.
     pub(crate) next_event: u64,
     /// When the last verb was called.
@@ -74,7 +86,12 @@ impl Cluster {
             kits: BTreeMap::new(),
             by_time: BTreeSet::new(),
             by_key: BTreeMap::new(),
-            queue: BTreeSet::new(),
+            queue: Queue::default(),
+            shelves: Shelves::default(),
+            followers: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            alarms: BTreeSet::new(),
+            heard_since: None,
             // Microseconds outrun events, so numbers grow over restarts too,
             // and stay exact in the doubles of a browser.
             next_event: now.as_nanos() / 1_000,

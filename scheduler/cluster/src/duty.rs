@@ -89,6 +89,8 @@ impl Cluster {
         if node.record.duty != duty {
             node.record.duty = duty;
             node.is_evicted = false;
+            self.shelves.altered(id, node);
+            self.watch_drain(id);
             draft.nodes.insert(id.clone());
             draft.place = true;
             self.tell_to_drain(&mut draft, id);
@@ -97,6 +99,14 @@ impl Cluster {
         let node = self.nodes.get(id);
         let view = node.map(|node| node.view(id));
         Ok((view.ok_or_else(|| UnknownNode(id.clone()))?, effects))
+    }
+
+    /// Has a node looked at when its time to drain is over.
+    pub(crate) fn watch_drain(&mut self, id: &NodeId) {
+        let node = self.nodes.get(id);
+        if let Some(Duty::Draining { by }) = node.map(|node| node.record.duty) {
+            self.alarms.insert((by, id.clone()));
+        }
     }
 
     /// Tells a node that drains what it gives back now.
@@ -110,24 +120,12 @@ impl Cluster {
         }
     }
 
-    /// Stops what still runs on nodes whose time to drain is over.
-    pub(crate) fn evict(&mut self, draft: &mut Draft) {
-        let due = self.nodes.iter();
-        let due = due.filter(|(_, node)| !node.is_evicted && is_due(node, draft.now));
-        let due: Vec<NodeId> = due.map(|(id, _)| id.clone()).collect();
-        for id in due {
-            self.tell_to_drain(draft, &id);
+    /// Stops what still runs on a node, when its time to drain is over.
+    pub(crate) fn evict(&mut self, draft: &mut Draft, id: &NodeId) {
+        let node = self.nodes.get(id);
+        if node.is_some_and(|node| !node.is_evicted && is_due(node, draft.now)) {
+            self.tell_to_drain(draft, id);
         }
-    }
-
-    /// When the next node's time to drain is over.
-    pub(crate) fn next_eviction(&self) -> Option<Time> {
-        let nodes = self.nodes.values().filter(|node| !node.is_evicted);
-        let ends = nodes.filter_map(|node| match node.record.duty {
-            Duty::Draining { by } => Some(by),
-            Duty::Open | Duty::Cordoned => None,
-        });
-        ends.min()
     }
 
     /// What a node was told to give back, as far as it holds it: all when it

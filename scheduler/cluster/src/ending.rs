@@ -1,5 +1,5 @@
-//! How a job ends: by its tasks, all done; or by decree, when it is cancelled
-//! or one task shows that every other must fail alike.
+//! How a job ends by decree: when it is cancelled, when its time is over, or
+//! when one task shows that every other must fail alike.
 
 use stint_api::id::{GrantId, JobId};
 use stint_api::link::Order;
@@ -9,35 +9,8 @@ use stint_api::view::{AttemptView, EventKind, JobState, TaskFailure};
 use crate::chunk::Settled;
 use crate::cluster::Cluster;
 use crate::draft::Draft;
-use crate::job::Place;
 
 impl Cluster {
-    /// Ends touched jobs that are over, and queues those that wait.
-    pub(crate) fn settle(&mut self, draft: &mut Draft) {
-        for id in std::mem::take(&mut draft.touched) {
-            let Some(job) = self.jobs.get_mut(&id) else {
-                continue;
-            };
-            let counts = job.counts();
-            if counts.pending == 0 && counts.granted == 0 {
-                let state = match counts.failed {
-                    0 => JobState::Succeeded,
-                    _ => JobState::Failed,
-                };
-                if job.end(state, draft.now) {
-                    draft.jobs.insert(id.clone());
-                    draft.event(&id, EventKind::Done { state });
-                }
-            }
-            let place = Place::of(&id, &job.record);
-            if job.may_start() && counts.pending > 0 {
-                self.queue.insert(place);
-            } else {
-                self.queue.remove(&place);
-            }
-        }
-    }
-
     /// Ends an open job now: its unfinished tasks have failed as `why`, what
     /// runs is stopped, and what is still reported of it changes nothing.
     pub(crate) fn end_by_decree(
@@ -63,6 +36,23 @@ impl Cluster {
         draft.decreed.insert(id.clone());
         draft.touched.insert(id.clone());
         self.let_go(draft, id, why);
+        draft.event(id, EventKind::Done { state });
+    }
+
+    /// Ends a job of which nothing was ever granted.
+    pub(crate) fn end_unstarted(&mut self, draft: &mut Draft, id: &JobId, why: Outcome) {
+        let Some(job) = self.jobs.get_mut(id).filter(|job| job.is_open()) else {
+            return;
+        };
+        job.record.decree = job.first_unfinished().map(|task| TaskFailure {
+            task,
+            outcome: why,
+            stderr_tail: None,
+        });
+        let state = JobState::Failed;
+        job.end(state, draft.now);
+        draft.jobs.insert(id.clone());
+        draft.touched.insert(id.clone());
         draft.event(id, EventKind::Done { state });
     }
 

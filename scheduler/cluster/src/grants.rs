@@ -23,7 +23,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use stint_api::id::{NodeId, TaskIndex};
+use stint_api::job::JobSpec;
 use stint_api::link::RetryBudget;
+use stint_api::quantity::{Bytes, Resources};
 use stint_api::time::Span;
 
 use crate::bitmap;
@@ -43,6 +45,12 @@ pub(crate) struct Grant {
     /// Its unfinished tasks; never empty.
     #[serde(with = "task_text")]
     pub(crate) tasks: BTreeSet<TaskIndex>,
+    /// Memory of its slot, where that is more than the job begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<Bytes>,
+    /// How long each task may yet run, all its attempts together; as issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time: Option<Span>,
     /// Retries that the node may spend on each task; as issued.
     pub(crate) retries: u32,
     /// Losses that the node may spend on each task; as issued.
@@ -63,11 +71,19 @@ pub(crate) struct Running {
 }
 
 impl Grant {
+    /// What its slot takes from the node.
+    pub(crate) fn share(&self, spec: &JobSpec) -> Resources {
+        let share = spec.resources();
+        let memory = self.memory.unwrap_or(share.memory);
+        Resources { memory, ..share }
+    }
+
     /// What the node may spend on each task.
     pub(crate) fn budget(&self) -> RetryBudget {
         RetryBudget {
             retries: self.retries,
             losses: self.losses,
+            time: self.time,
             backoff: BACKOFF,
             backoff_max: BACKOFF_MAX,
         }
@@ -104,9 +120,19 @@ pub(crate) struct Trouble {
     pub(crate) losses: u32,
     /// Tries that ended under the grant that holds it now.
     pub(crate) tries: u32,
+    /// Memory that it is tried with from now on, where that is more than the job's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<Bytes>,
+    /// How long its attempts ran that failed by themselves, when the job limits that.
+    #[serde(skip_serializing_if = "is_no_time")]
+    pub(crate) wall: Span,
     /// Where the cluster failed it last; another node is preferred.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) avoid: Option<NodeId>,
+}
+
+fn is_no_time(span: &Span) -> bool {
+    *span == Span::ZERO
 }
 
 impl Trouble {
@@ -116,9 +142,12 @@ impl Trouble {
             spent,
             losses,
             tries: _,
+            memory,
+            wall,
             avoid,
         } = self;
-        (spent, losses, avoid) == (&other.spent, &other.losses, &other.avoid)
+        (spent, losses) == (&other.spent, &other.losses)
+            && (memory, wall, avoid) == (&other.memory, &other.wall, &other.avoid)
     }
 }
 
@@ -140,7 +169,7 @@ mod task_text {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
         let runs = bitmap::parse(&text)
             .ok_or_else(|| serde::de::Error::custom("not runs of task indices"))?;
-        let most = u64::from(bitmap::CHUNK_TASKS);
+        let most = u64::from(bitmap::CHUNK_TASKS_MAX);
         let tasks: u64 = runs.iter().map(|(a, b)| u64::from(b - a) + 1).sum();
         if tasks > most {
             return Err(serde::de::Error::custom("more tasks than a chunk has"));

@@ -88,6 +88,8 @@ impl Cluster {
         known.record = record;
         known.heard_at = now;
         known.leaving_until = None;
+        self.shelves.altered(&node, known);
+        self.heard_since = Some(self.heard_since.map_or(now, |since| since.min(now)));
         draft.nodes.insert(node);
         draft.place = true;
         let welcome = Welcome {
@@ -112,6 +114,7 @@ impl Cluster {
         let next = Generation(node.record.generation.0 + 1);
         if node.record.incarnation != incarnation {
             node.forget_compiled();
+            self.shelves.forget_compiled(id);
             self.lose_all(draft, id);
             return next;
         }

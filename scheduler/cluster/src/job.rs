@@ -11,13 +11,20 @@
 
 mod tasks;
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use stint_api::constraint::Constraint;
 use stint_api::id::{Digest, JobId};
 use stint_api::job::JobSpec;
 use stint_api::kit::Kit;
+use stint_api::outcome::DeadlineScope;
+use stint_api::quantity::{Bytes, Resources};
 use stint_api::time::Time;
 use stint_api::view::{JobState, TaskFailure};
 
+use crate::bitmap::CHUNK_TASKS_MAX;
+use crate::queue::Shape;
 pub(crate) use tasks::PendingRun;
 use tasks::Tasks;
 
@@ -29,6 +36,9 @@ pub(crate) struct JobRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kit: Option<Box<Kit>>,
     pub(crate) submitted_at: Time,
+    /// Tasks of each of its chunks.
+    #[serde(default = "largest_chunk", skip_serializing_if = "is_largest_chunk")]
+    pub(crate) chunk_tasks: u32,
     /// Kept as long as the job is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) idempotency: Option<Idempotency>,
@@ -42,6 +52,18 @@ pub(crate) struct JobRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rerun_of: Option<JobId>,
     pub(crate) life: Life,
+}
+
+/// Tasks of a chunk of a new job: each end of an attempt writes its chunk's record with
+/// all grants in it, so few enough to be a few KiB, enough for a million in some thousand records.
+pub(crate) const CHUNK_TASKS: u32 = 128;
+
+const fn largest_chunk() -> u32 {
+    CHUNK_TASKS_MAX
+}
+
+const fn is_largest_chunk(tasks: &u32) -> bool {
+    *tasks == CHUNK_TASKS_MAX
 }
 
 /// Under which key a job was submitted, and with which body.
@@ -78,13 +100,23 @@ pub(crate) enum Life {
 pub(crate) struct Job {
     pub(crate) record: JobRecord,
     tasks: Tasks,
+    constraints: Option<Arc<[Constraint]>>,
+    /// The lines of the queue that it stands in.
+    pub(crate) queued: Vec<Shape>,
+    /// When its time is over, as it was last noted.
+    pub(crate) due: Option<Time>,
 }
 
 impl Job {
     pub(crate) fn new(record: JobRecord) -> Self {
+        let constraints = record.spec.constraints.as_slice();
+        let constraints = (!constraints.is_empty()).then(|| constraints.into());
         Self {
             record,
             tasks: Tasks::default(),
+            constraints,
+            queued: Vec::new(),
+            due: None,
         }
     }
 
@@ -95,6 +127,42 @@ impl Job {
     /// Whether tasks of it may be granted, as far as it is up to the job.
     pub(crate) fn may_start(&self) -> bool {
         self.is_open() && self.record.suspended_at.is_none()
+    }
+
+    /// Most slots that it may have.
+    pub(crate) fn slots_max(&self) -> usize {
+        let most = self.record.spec.parallelism;
+        most.map_or(usize::MAX, |most| {
+            usize::try_from(most).unwrap_or(usize::MAX)
+        })
+    }
+
+    /// What its slots are like, when they have that memory.
+    pub(crate) fn shape(&self, memory: Option<Bytes>) -> Shape {
+        let need = self.record.spec.resources();
+        let memory = memory.unwrap_or(need.memory);
+        Shape::new(Resources { memory, ..need }, self.constraints.clone())
+    }
+
+    /// The shapes of the slots that its pending tasks could have now.
+    pub(crate) fn wanted(&self) -> Vec<Shape> {
+        if !self.may_start() || self.slots() >= self.slots_max() {
+            return Vec::new();
+        }
+        let memories = self.pending_memories();
+        memories.map(|memory| self.shape(memory)).collect()
+    }
+
+    /// When its time is over, and which; none when it has no limit, or that does not run.
+    pub(crate) fn deadline(&self, eligible_at: Option<Time>) -> Option<(Time, DeadlineScope)> {
+        let spec = &self.record.spec;
+        match self.record.life {
+            Life::Queued if self.slots() == 0 => {
+                Some((eligible_at? + spec.queue_timeout?, DeadlineScope::Queue))
+            }
+            Life::Running { since } => Some((since + spec.job_timeout?, DeadlineScope::Job)),
+            Life::Queued | Life::Over { .. } => None,
+        }
     }
 
     /// The state, as the API names it.
@@ -132,23 +200,5 @@ impl Job {
             self.record.life = Life::Over { state, since, at };
         }
         open
-    }
-}
-
-/// The job's place among those that wait: higher priority, then who came first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    priority: std::cmp::Reverse<i32>,
-    submitted_at: Time,
-    pub(crate) job: JobId,
-}
-
-impl Place {
-    pub(crate) fn of(id: &JobId, record: &JobRecord) -> Self {
-        Self {
-            priority: std::cmp::Reverse(record.spec.priority),
-            submitted_at: record.submitted_at,
-            job: id.clone(),
-        }
     }
 }

@@ -15,7 +15,7 @@ pub enum RecordKey {
     Namespace(Namespace),
     /// `job/NAMESPACE/NUMBER`.
     Job(JobId),
-    /// `chunk/NAMESPACE/NUMBER/CHUNK`: 4096 tasks.
+    /// `chunk/NAMESPACE/NUMBER/CHUNK`: a run of its tasks.
     Chunk(JobId, u32),
     /// `page/NAMESPACE/NUMBER/CHUNK/SEQ`: attempts and results of a chunk.
     Page(JobId, u32, u32),

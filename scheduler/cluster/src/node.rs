@@ -127,10 +127,9 @@ impl Node {
         self.compiled.contains(module)
     }
 
-    pub(crate) fn learn_compiled(&mut self, module: Digest) {
-        if self.compiled.len() < COMPILED_MAX {
-            self.compiled.insert(module);
-        }
+    /// Whether it is remembered.
+    pub(crate) fn learn_compiled(&mut self, module: Digest) -> bool {
+        self.compiled.len() < COMPILED_MAX && self.compiled.insert(module)
     }
 
     /// Another machine bears the name now: what the old one kept is gone.

@@ -1,9 +1,11 @@
 //! Grants given out and taken back: the only file that moves a task between
 //! pending and granted, and a slot's share between a node and a grant.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use stint_api::id::{GrantId, JobId, NodeId, TaskIndex};
 use stint_api::link::{self, KitPlan, Order, Plan};
-use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::tasks::runs;
 use stint_api::view::EventKind;
 
@@ -13,76 +15,61 @@ use crate::cluster::Cluster;
 use crate::draft::Draft;
 use crate::grants::{Grant, LOSSES_MAX};
 use crate::job::{JobRecord, PendingRun};
-use crate::placement::{Wish, grant_size, pick};
-
-/// The least that a valid job asks of a slot: where this is not free, nothing fits.
-const LEAST: Resources = Resources {
-    cpu: Millicores(10),
-    memory: Bytes(64 << 10),
-    scratch: Bytes(4 << 10),
-};
-/// Shapes remembered as refused within one pass; beyond, they are tried again.
-const REFUSED_MAX: usize = 64;
+use crate::placement::{Wish, grant_size};
+use crate::queue::Shape;
 
 impl Cluster {
-    /// Grants pending tasks to nodes: jobs by priority, then by age; a job
-    /// that fits nowhere does not hold up those behind it.
+    /// Grants pending tasks to nodes: jobs by priority, then by age. One that fits
+    /// nowhere holds up those behind it that want the same shape, and no other.
     pub(crate) fn place(&mut self, draft: &mut Draft) {
-        // What is too large now stays too large: placing only takes room.
-        let mut refused: Vec<Resources> = Vec::new();
+        if !self.shelves.has_room() {
+            return;
+        }
         let queue = std::mem::take(&mut self.queue);
-        for place in &queue {
-            let Some(need) = self.jobs.get(&place.job).map(|j| j.record.spec.resources()) else {
-                continue;
-            };
-            if refused.iter().any(|smaller| smaller.fits_in(&need)) {
-                continue;
-            }
-            if !self.place_job(draft, &place.job) {
-                if !self.has_room() {
-                    break;
-                }
-                if refused.len() < REFUSED_MAX {
-                    refused.push(need);
-                }
+        let lines: Vec<_> = queue.lines().collect();
+        let mut lines: Vec<_> = lines
+            .into_iter()
+            .map(|(shape, line)| (shape, line.iter()))
+            .collect();
+        let mut heads = BinaryHeap::new();
+        for (index, (_, line)) in lines.iter_mut().enumerate() {
+            heads.extend(line.next().map(|place| Reverse((place, index))));
+        }
+        while let Some(Reverse((place, index))) = heads.pop() {
+            let (shape, line) = &mut lines[index];
+            if self.place_job(draft, &place.job, shape) {
+                heads.extend(line.next().map(|place| Reverse((place, index))));
+            } else if !self.shelves.has_room() {
+                break;
             }
         }
         self.queue = queue;
     }
 
-    fn has_room(&self) -> bool {
-        self.nodes
-            .values()
-            .any(|node| node.takes_work() && LEAST.fits_in(&node.free()))
-    }
-
-    /// Grants as much of one job as fits; false when a slot of it is free nowhere.
-    fn place_job(&mut self, draft: &mut Draft, id: &JobId) -> bool {
+    /// Grants as much of one job as fits; false when a slot of that shape is free nowhere.
+    fn place_job(&mut self, draft: &mut Draft, id: &JobId, shape: &Shape) -> bool {
         let Some(job) = self.jobs.get(id).filter(|job| job.may_start()) else {
             return true;
         };
-        let need = job.record.spec.resources();
-        let most = job.record.spec.parallelism;
-        let most = most.map_or(usize::MAX, |most| {
-            usize::try_from(most).unwrap_or(usize::MAX)
-        });
-        let ready = self.nodes.values().filter(|node| node.takes_work());
-        let slots: u64 = ready.map(|node| need.times_in(&node.record.capacity)).sum();
-        let slots = slots.min(u64::try_from(most).unwrap_or(u64::MAX));
+        let slots = self.shelves.slots(&self.nodes, shape);
+        let slots = slots.min(job.slots_max() as u64);
         let mut pending = job.counts().pending;
         loop {
-            let Some(job) = self.jobs.get(id).filter(|job| job.slots() < most) else {
+            let Some(job) = self.jobs.get(id) else {
                 return true;
             };
-            let Some(run) = job.next_run(grant_size(pending, slots)) else {
+            if job.slots() >= job.slots_max() {
+                return true;
+            }
+            let Some(run) = job.next_run(shape, grant_size(pending, slots)) else {
                 return true;
             };
             let wish = Wish {
-                need,
+                shape,
                 module: &job.record.spec.module,
                 avoid: run.trouble.avoid.as_ref(),
             };
-            let Some(node) = pick(self.nodes.iter(), wish).cloned() else {
+            let Some(node) = self.shelves.pick(&self.nodes, wish) else {
                 return false;
             };
             pending -= u32::try_from(run.tasks.len()).unwrap_or(pending);
@@ -96,10 +83,13 @@ impl Cluster {
             return;
         };
         let number = job.next_grant();
+        let spec = &job.record.spec;
         let grant = Grant {
             node: node.clone(),
             tasks: run.tasks,
-            retries: job.record.spec.retries.saturating_sub(run.trouble.spent),
+            memory: run.trouble.memory,
+            time: spec.task_timeout.map(|time| time - run.trouble.wall),
+            retries: spec.retries.saturating_sub(run.trouble.spent),
             // The node's last loss is the one that makes a task poison here.
             losses: (LOSSES_MAX - 1).saturating_sub(run.trouble.losses),
             running: None,
@@ -109,12 +99,13 @@ impl Cluster {
             job: id.clone(),
             grant: number,
         };
-        let share = job.record.spec.resources();
+        let share = grant.share(spec);
         let tasks = bitmap::text(grant.tasks.iter().copied());
         let order = Order::Run(on_wire(&grant_id, &job.record, &grant));
         job.issue(run.chunk, number, grant);
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.take(grant_id, share);
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.take(grant_id, share);
+            self.shelves.changed(&node, known);
         }
         draft.chunk(id, run.chunk);
         draft.order(&node, order);
@@ -139,9 +130,10 @@ impl Cluster {
         draft.chunk(&id.job, index);
         draft.place = true;
         if job.settle(id.grant, task, to) == Some(true)
-            && let Some(node) = self.nodes.get_mut(&node)
+            && let Some(known) = self.nodes.get_mut(&node)
         {
-            node.give_back(id);
+            known.give_back(id);
+            self.shelves.changed(&node, known);
         }
     }
 }
@@ -175,7 +167,8 @@ pub(crate) fn on_wire(id: &GrantId, job: &JobRecord, grant: &Grant) -> link::Gra
             args,
             env,
             task_count: spec.tasks,
-            limits: spec.resources(),
+            retry: spec.retry.clone(),
+            limits: grant.share(spec),
             timeout: spec.timeout,
             inputs: spec.inputs.clone(),
             output: spec.output.clone(),

@@ -1,9 +1,12 @@
 //! Where a grant goes: filter by what is free, then the least score.
 
+use std::collections::BTreeMap;
+
 use stint_api::id::{Digest, NodeId};
 use stint_api::quantity::Resources;
 
 use crate::node::Node;
+use crate::queue::Shape;
 
 /// Most tasks of one grant: enough that handing them out costs little beside
 /// running the shortest, few enough that a lost node gives back little.
@@ -28,35 +31,51 @@ struct Score<'a> {
 /// What a slot needs, and what it would like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish<'a> {
-    pub(crate) need: Resources,
+    pub(crate) shape: &'a Shape,
     pub(crate) module: &'a Digest,
     pub(crate) avoid: Option<&'a NodeId>,
 }
 
-/// The node that suits best; none when the slot is free nowhere.
-pub(crate) fn pick<'a>(
+/// The node of these that suits best; none when the slot is free on none. This is
+/// the policy; `shelves.rs` finds the same node without looking at every one.
+pub(crate) fn scan<'a>(
     nodes: impl Iterator<Item = (&'a NodeId, &'a Node)>,
     wish: Wish<'a>,
 ) -> Option<&'a NodeId> {
     nodes
-        .filter(|(_, node)| node.takes_work() && wish.need.fits_in(&node.free()))
-        .map(|(id, node)| Score {
-            failed_there: wish.avoid == Some(id),
-            must_compile: !node.has_compiled(wish.module),
-            load: load(node, wish.need),
-            node: id,
+        .filter_map(|(id, node)| {
+            Some(Score {
+                failed_there: wish.avoid == Some(id),
+                must_compile: !node.has_compiled(wish.module),
+                load: load(node, wish.shape)?,
+                node: id,
+            })
         })
         .min()
         .map(|score| score.node)
 }
 
-/// The most taken of the three resources, in thousandths of the capacity.
-fn load(node: &Node, need: Resources) -> u64 {
-    let (capacity, left) = (node.record.capacity, node.free() - need);
+/// How full the node is once it has a slot of that shape: the most taken of the
+/// three resources, in thousandths of the capacity. None when it takes no such slot.
+pub(crate) fn load(node: &Node, shape: &Shape) -> Option<u64> {
+    let (need, free) = (shape.need(), node.free());
+    let takes = node.takes_work() && need.fits_in(&free) && shape.allows(&node.record.labels);
     let taken = |left: u64, all: u64| 1000 - left.saturating_mul(1000) / all.max(1);
-    taken(left.cpu.0.into(), capacity.cpu.0.into())
-        .max(taken(left.memory.0, capacity.memory.0))
-        .max(taken(left.scratch.0, capacity.scratch.0))
+    takes.then(|| {
+        let (capacity, left) = (node.record.capacity, free - need);
+        taken(left.cpu.0.into(), capacity.cpu.0.into())
+            .max(taken(left.memory.0, capacity.memory.0))
+            .max(taken(left.scratch.0, capacity.scratch.0))
+    })
+}
+
+/// How many slots of that shape the nodes have when they are empty.
+pub(crate) fn slots(nodes: &BTreeMap<NodeId, Node>, shape: &Shape) -> u64 {
+    let need: Resources = shape.need();
+    let nodes = nodes.values().filter(|node| node.takes_work());
+    let nodes = nodes.filter(|node| shape.allows(&node.record.labels));
+    let slots = nodes.map(|node| need.times_in(&node.record.capacity));
+    slots.fold(0, u64::saturating_add)
 }
 
 /// How many tasks the next grant of a job holds.

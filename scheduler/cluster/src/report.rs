@@ -96,8 +96,9 @@ impl Cluster {
             Report::GaveBack { id, tasks } => self.gave_back(draft, node, id, tasks),
             Report::Preparing { job, step } => self.preparing(draft, node, job, step),
             Report::Compiled { module } => {
-                if let Some(node) = self.nodes.get_mut(node) {
-                    node.learn_compiled(*module);
+                let known = self.nodes.get_mut(node);
+                if known.is_some_and(|known| known.learn_compiled(*module)) {
+                    self.shelves.compiled(node, *module);
                 }
             }
             // The shell keeps logs; nothing is decided by them.

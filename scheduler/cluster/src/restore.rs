@@ -6,6 +6,7 @@ use stint_api::id::{ClusterId, GrantId, NodeId};
 use stint_api::time::Time;
 use stint_api::view::{ModuleView, NodeState};
 
+use crate::bitmap::CHUNK_TASKS_MAX;
 use crate::chunk::Chunk;
 use crate::cluster::{Cluster, Config};
 use crate::draft::Draft;
@@ -131,6 +132,10 @@ impl Cluster {
             let why = "has a number that its namespace has not given out";
             return Err(RestoreError::Contradiction { key, why });
         }
+        if !(1..=CHUNK_TASKS_MAX).contains(&record.chunk_tasks) {
+            let why = "has chunks of a size that there is not";
+            return Err(RestoreError::Contradiction { key, why });
+        }
         self.admit(id.clone(), Job::new(record));
         Ok(())
     }
@@ -170,14 +175,13 @@ impl Cluster {
             if job.is_open() {
                 draft.touched.insert(id.clone());
             }
-            let share = job.record.spec.resources();
             for (number, _, grant) in job.grants() {
                 let grant_id = GrantId {
                     job: id.clone(),
                     grant: number,
                 };
                 if let Some(node) = self.nodes.get_mut(&grant.node) {
-                    node.take(grant_id, share);
+                    node.take(grant_id, grant.share(&job.record.spec));
                 }
             }
             // The chunk is written before the job that it belongs to.
@@ -194,6 +198,15 @@ impl Cluster {
         for (id, why) in decreed {
             self.let_go(draft, &id, &why);
         }
+        for (id, node) in &self.nodes {
+            self.shelves.altered(id, node);
+        }
+        let nodes: Vec<NodeId> = self.nodes.keys().cloned().collect();
+        for id in nodes {
+            self.watch_drain(&id);
+        }
+        let ready = self.nodes.values().filter(|node| node.is_ready());
+        self.heard_since = ready.map(|node| node.heard_at).min();
         let lost = self.nodes.iter().filter(|(_, node)| !node.is_ready());
         let lost: Vec<NodeId> = lost.map(|(id, _)| id.clone()).collect();
         for id in lost {

@@ -10,7 +10,8 @@ use stint_api::view::{EventKind, ModuleView};
 use crate::cluster::{Cluster, Config};
 use crate::draft::Draft;
 use crate::effects::Effects;
-use crate::job::{Idempotency, Job, JobRecord, Life};
+use crate::job::{CHUNK_TASKS, Idempotency, Job, JobRecord, Life};
+use crate::node::Node;
 use crate::record::{NamespaceRecord, to_bytes};
 
 /// Longest idempotency key: twice what a UUID or a digest in text takes, and more.
@@ -90,6 +91,9 @@ pub enum SubmitError {
         /// Where it was looked for.
         namespace: Namespace,
     },
+    /// There is no such job to run after.
+    #[error("`after`: there is no job `{0}`")]
+    UnknownParent(JobId),
     /// A slot of the job is larger than every node.
     #[error(
         "never fits: the largest node has {}, a slot of this job takes {} (`{node}` is the largest)",
@@ -187,6 +191,7 @@ impl Cluster {
             spec,
             kit,
             submitted_at: now,
+            chunk_tasks: CHUNK_TASKS,
             idempotency: key.map(|key| Idempotency {
                 key: key.key,
                 body: key.body,
@@ -321,8 +326,11 @@ impl Cluster {
                 ),
             }));
         }
-        let need = spec.resources();
-        if let Some((node, has)) = self.largest_for(&need)
+        if let Some(parent) = spec.after.iter().find(|id| !self.jobs.contains_key(id)) {
+            return Err(SubmitError::UnknownParent(parent.clone()));
+        }
+        let need = most_of(spec);
+        if let Some((node, has)) = self.largest_for(spec, &need)
             && !need.fits_in(&has)
         {
             let node = node.clone();
@@ -336,9 +344,14 @@ impl Cluster {
     }
 
     /// The node that comes nearest to holding such a slot when it is empty, and
-    /// what it has; lost ones count, for they may come back.
-    fn largest_for(&self, need: &Resources) -> Option<(&NodeId, Resources)> {
-        let all = self.nodes.iter();
+    /// what it has; lost ones count, for they may come back. None when no node has
+    /// the labels: one may join.
+    fn largest_for(&self, spec: &JobSpec, need: &Resources) -> Option<(&NodeId, Resources)> {
+        let allows = |node: &&Node| {
+            let mut constraints = spec.constraints.iter();
+            constraints.all(|constraint| constraint.allows(&node.record.labels))
+        };
+        let all = self.nodes.iter().filter(|(_, node)| allows(node));
         let all = all.map(|(id, node)| (id, node.record.capacity));
         all.max_by_key(|(_, has)| nearness(need, has))
     }
@@ -350,6 +363,16 @@ impl Cluster {
         let number = record.next_job;
         record.next_job += 1;
         number
+    }
+}
+
+/// The most that a slot of the job may ever take.
+fn most_of(spec: &JobSpec) -> Resources {
+    let rules = spec.retry.iter().filter_map(|rule| rule.up_to);
+    let need = spec.resources();
+    Resources {
+        memory: rules.fold(need.memory, Ord::max),
+        ..need
     }
 }
 

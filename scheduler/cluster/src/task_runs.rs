@@ -6,7 +6,6 @@ use stint_api::id::{NodeId, TaskIndex};
 use stint_api::tasks::TaskRange;
 use stint_api::view::{TaskRun, TaskState};
 
-use crate::bitmap::CHUNK_TASKS;
 use crate::chunk::Chunk;
 use crate::job::Job;
 
@@ -25,8 +24,8 @@ pub(crate) fn task_runs(job: &Job) -> Vec<TaskRun> {
     let mut touched = 0;
     for (index, chunk) in job.chunks() {
         let held = holders(chunk);
-        let first = index * CHUNK_TASKS;
-        touched = total.min(first + CHUNK_TASKS);
+        let first = index * job.record.chunk_tasks;
+        touched = total.min(first + job.record.chunk_tasks);
         for task in first..touched {
             let place = if !chunk.runs(task) {
                 continue;

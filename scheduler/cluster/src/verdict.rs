@@ -7,8 +7,10 @@
 //! node's attempts cost nothing.
 
 use stint_api::id::{NodeId, TaskIndex};
+use stint_api::job::JobSpec;
 use stint_api::link::{Ended, RESULT_BYTES_MAX, Verdict};
 use stint_api::outcome::{Blame, DeadlineScope, Outcome};
+use stint_api::retry::{Ruled, ruled};
 use stint_api::tasks::{TaskRange, runs};
 use stint_api::view::{AttemptView, EventKind, JobState, TaskFailure};
 
@@ -68,12 +70,15 @@ fn dooms_job(outcome: &Outcome) -> bool {
     outcome.blame() == Blame::JobForGood && !own
 }
 
-/// Where the task goes, `trouble` and `retries` counted with this attempt.
-fn rule(ended: &Ended, cost: Cost, trouble: &Trouble, retries: u32) -> Ruling {
+/// Where the task goes, `trouble` counted with this attempt, which `rules` speak of so.
+fn rule(ended: &Ended, cost: Cost, trouble: &Trouble, spec: &JobSpec, rules: Ruled) -> Ruling {
     let succeeded = ended.outcome.blame() == Blame::Nobody;
     let exhausted = match cost {
         Cost::Free => false,
-        Cost::Retry => trouble.spent > retries,
+        Cost::Retry => {
+            let time_is_over = spec.task_timeout.is_some_and(|time| trouble.wall >= time);
+            trouble.spent > spec.retries || time_is_over || rules == Ruled::Fails
+        }
         Cost::Loss => trouble.losses >= LOSSES_MAX,
         Cost::Everything => true,
     };
@@ -92,12 +97,8 @@ impl Cluster {
     /// their tasks under that grant and has not said so before.
     pub(crate) fn ended(&mut self, draft: &mut Draft, node: &NodeId, ended: &Ended) {
         let cost = cost(&ended.outcome);
-        if ended.outcome == Outcome::Drained
-            && let Some(node) = self.nodes.get_mut(node)
-            && !matches!(node.record.duty, Duty::Draining { .. })
-        {
-            // It would give back whatever it is given. Not for ever: what it says may be from its last life.
-            node.leaving_until = Some(draft.now + self.config.lease);
+        if ended.outcome == Outcome::Drained {
+            self.leaves(draft, node);
         }
         let Some(accepted) = self.account(draft, node, ended, cost) else {
             return;
@@ -130,6 +131,19 @@ impl Cluster {
         }
     }
 
+    /// A node goes down, though nobody drains it: it would give back whatever it is
+    /// given. Not for ever: what it says may be from its last life.
+    fn leaves(&mut self, draft: &Draft, id: &NodeId) {
+        if let Some(node) = self.nodes.get_mut(id)
+            && !matches!(node.record.duty, Duty::Draining { .. })
+        {
+            let until = draft.now + self.config.lease;
+            node.leaving_until = Some(until);
+            self.alarms.insert((until, id.clone()));
+            self.shelves.altered(id, node);
+        }
+    }
+
     /// Counts the attempts against their tasks; the tasks that were live, each
     /// with its ruling. None when nothing is.
     fn account(
@@ -140,14 +154,16 @@ impl Cluster {
         cost: Cost,
     ) -> Option<Vec<(TaskIndex, Ruling)>> {
         let job = self.jobs.get_mut(&ended.id.job)?;
-        let retries = job.record.spec.retries;
-        let (index, grant) = job.grant_mut(ended.id.grant)?;
+        let (index, grant) = job.grant(ended.id.grant)?;
         if grant.node != *node {
             return None;
         }
+        let spec = &job.record.spec;
+        let rules = ruled(&spec.retry, &ended.outcome, grant.share(spec).memory);
+        let wall = ended.usage.wall.div(u64::from(ended.tasks.count.max(1)));
         let within = ended.tasks.first..ended.tasks.end();
         let tasks: Vec<TaskIndex> = grant.tasks.range(within).copied().collect();
-        let chunk = job.chunk_mut(index)?;
+        let (spec, chunk) = job.spec_and_chunk(index)?;
         let mut accepted = Vec::with_capacity(tasks.len());
         for task in tasks {
             let mut trouble = chunk.trouble(task);
@@ -159,14 +175,23 @@ impl Cluster {
             }
             trouble.tries = trouble.tries.max(ended.try_number);
             match cost {
-                Cost::Retry => trouble.spent += 1,
+                Cost::Retry => {
+                    trouble.spent += 1;
+                    if spec.task_timeout.is_some() {
+                        trouble.wall += wall;
+                    }
+                }
                 Cost::Loss => {
                     trouble.losses += 1;
                     trouble.avoid = Some(node.clone());
                 }
                 Cost::Free | Cost::Everything => {}
             }
-            accepted.push((task, rule(ended, cost, &trouble, retries)));
+            let ruling = rule(ended, cost, &trouble, spec, rules);
+            if let (Ruled::WithMemory(memory), Ruling::Leaves(Settled::Pending)) = (rules, ruling) {
+                trouble.memory = Some(memory);
+            }
+            accepted.push((task, ruling));
             chunk.set_trouble(task, trouble);
             if let Some(grant) = chunk.grants.get_mut(&ended.id.grant) {
                 grant.ended(task, ended.try_number);

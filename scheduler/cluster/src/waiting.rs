@@ -6,8 +6,10 @@ use stint_api::quantity::Resources;
 
 use crate::cluster::Cluster;
 use crate::duty::Duty;
-use crate::job::{Job, Place};
+use crate::job::Job;
 use crate::node::Node;
+use crate::queue::{Place, Shape};
+use crate::settle::Parents;
 use crate::submit::nearness;
 
 /// Jobs ahead are counted up to here: what is beyond tells nobody more.
@@ -17,7 +19,7 @@ const AHEAD_MAX: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Explainer<'a> {
     cluster: &'a Cluster,
-    fits: Vec<(Resources, Fit)>,
+    fits: Vec<(Shape, Fit)>,
 }
 
 impl Cluster {
@@ -59,6 +61,12 @@ impl<'a> Explainer<'a> {
         if let Some(since) = job.record.suspended_at {
             return Some(Wait::Resumption { since });
         }
+        if self.cluster.parents(job) == Parents::Open {
+            let is_open = |id: &&JobId| self.cluster.jobs.get(id).is_some_and(Job::is_open);
+            let jobs = job.record.spec.after.iter().filter(is_open);
+            let jobs = jobs.cloned().collect();
+            return Some(Wait::Jobs { jobs });
+        }
         let spec = &job.record.spec;
         if let Some(most) = spec.parallelism
             && job.slots() as u64 >= u64::from(most)
@@ -67,26 +75,31 @@ impl<'a> Explainer<'a> {
         }
         Some(Wait::Room {
             queue: self.standing(id, job),
-            nodes: self.fit(spec.resources()),
+            nodes: self.fit(
+                &job.queued
+                    .first()
+                    .cloned()
+                    .unwrap_or_else(|| job.shape(None)),
+            ),
         })
     }
 
     fn standing(&self, id: &JobId, job: &Job) -> Standing {
         let place = Place::of(id, &job.record);
-        let ahead = self.cluster.queue.range(..place).take(AHEAD_MAX).count();
+        let ahead = self.cluster.queue.ahead(&place, AHEAD_MAX);
         Standing {
             position: u32::try_from(ahead + 1).unwrap_or(u32::MAX),
             or_later: ahead == AHEAD_MAX,
         }
     }
 
-    fn fit(&mut self, need: Resources) -> Fit {
-        let known = self.fits.iter().find(|(same, _)| *same == need);
+    fn fit(&mut self, shape: &Shape) -> Fit {
+        let known = self.fits.iter().find(|(same, _)| same == shape);
         if let Some((_, fit)) = known {
             return fit.clone();
         }
-        let fit = fit(self.cluster, need);
-        self.fits.push((need, fit.clone()));
+        let fit = fit(self.cluster, shape);
+        self.fits.push((shape.clone(), fit.clone()));
         fit
     }
 }
@@ -101,7 +114,8 @@ fn summary(job: &Job, wait: &Wait) -> String {
     format!("{tasks}: {wait}")
 }
 
-fn fit(cluster: &Cluster, need: Resources) -> Fit {
+fn fit(cluster: &Cluster, shape: &Shape) -> Fit {
+    let need = shape.need();
     let mut fit = Fit::default();
     let mut full: Vec<&Node> = Vec::new();
     for node in cluster.nodes.values() {
@@ -114,6 +128,8 @@ fn fit(cluster: &Cluster, need: Resources) -> Fit {
             &mut fit.draining
         } else if !node.takes_work() {
             &mut fit.leaving
+        } else if !shape.allows(&node.record.labels) {
+            &mut fit.unmatched
         } else if !need.fits_in(&node.record.capacity) {
             &mut fit.too_small
         } else if !need.fits_in(&node.free()) {
@@ -125,18 +141,19 @@ fn fit(cluster: &Cluster, need: Resources) -> Fit {
         *figure += 1;
     }
     if fit.too_small > 0 && fit.full == 0 && fit.fit == 0 {
-        fit.largest = largest(cluster, &need);
+        fit.largest = largest(cluster, shape);
     }
     fit.lacking = lacking(&full, need);
     fit
 }
 
 /// The node that takes work and comes nearest to the need when it is empty.
-fn largest(cluster: &Cluster, need: &Resources) -> Option<Largest> {
+fn largest(cluster: &Cluster, shape: &Shape) -> Option<Largest> {
     let nodes = cluster.nodes.iter().filter(|(_, node)| node.takes_work());
+    let nodes = nodes.filter(|(_, node)| shape.allows(&node.record.labels));
     let (node, has) = nodes
         .map(|(id, node)| (id, node.record.capacity))
-        .max_by_key(|(_, has)| nearness(need, has))?;
+        .max_by_key(|(_, has)| nearness(&shape.need(), has))?;
     let node = node.clone();
     Some(Largest { node, has })
 }

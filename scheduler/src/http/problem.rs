@@ -264,7 +264,9 @@ fn of_submit(error: &SubmitError) -> &'static Kind {
     match error {
         SubmitError::BadKey => &kinds::BAD_HEADER,
         SubmitError::KeyReused { .. } => &kinds::KEY_REUSED,
-        SubmitError::Invalid(_) | SubmitError::TooLarge { .. } => &kinds::INVALID_FIELD,
+        SubmitError::Invalid(_) | SubmitError::UnknownParent(_) | SubmitError::TooLarge { .. } => {
+            &kinds::INVALID_FIELD
+        }
         SubmitError::UnknownModule { .. } => &kinds::MODULE_UNKNOWN,
         SubmitError::UnknownKit { .. } => &kinds::KIT_UNKNOWN,
         SubmitError::NeverFits { .. } => &kinds::NEVER_FITS,

@@ -4,15 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stint_api::id::{GrantNumber, TaskIndex};
+use stint_api::job::JobSpec;
 use stint_api::outcome::Usage;
+use stint_api::quantity::Bytes;
 use stint_api::tasks::TaskList;
 use stint_api::view::{AttemptView, TaskCounts, TaskFailure};
 
 use super::Job;
-use crate::bitmap::{Bitmap, CHUNK_TASKS};
-use crate::chunk::{Chunk, Settled, chunk_of};
+use crate::bitmap::Bitmap;
+use crate::chunk::{Chunk, Counts, Settled};
 use crate::grants::{Grant, Trouble};
 use crate::page::ENTRIES_MAX;
+use crate::queue::Shape;
 
 /// What is in memory of a job's tasks; all but the chunks is derived from them.
 #[derive(Debug, Default)]
@@ -21,8 +24,12 @@ pub(super) struct Tasks {
     chunks: BTreeMap<u32, Chunk>,
     /// Where each outstanding grant is.
     grants: BTreeMap<GrantNumber, u32>,
-    /// Touched chunks with pending tasks.
+    /// Touched chunks with pending tasks of the job's own memory.
     pending: BTreeSet<u32>,
+    /// Pending tasks that are tried with more.
+    escalated: BTreeMap<Bytes, BTreeSet<TaskIndex>>,
+    /// How many of those each chunk has.
+    escalated_in: BTreeMap<u32, u32>,
     sums: Sums,
 }
 
@@ -40,10 +47,36 @@ struct Sums {
 
 impl Sums {
     /// Takes in, or out, what the counts of a chunk changed.
-    fn replace(&mut self, before: crate::chunk::Counts, after: crate::chunk::Counts) {
+    fn replace(&mut self, before: Counts, after: Counts) {
         self.granted = self.granted + after.granted - before.granted;
         self.succeeded = self.succeeded + after.succeeded - before.succeeded;
         self.failed = self.failed + after.failed - before.failed;
+    }
+}
+
+impl Tasks {
+    /// A pending task of the chunk `index` is to be tried with more memory.
+    fn escalate(&mut self, index: u32, memory: Bytes, task: TaskIndex) {
+        if self.escalated.entry(memory).or_default().insert(task) {
+            *self.escalated_in.entry(index).or_default() += 1;
+        }
+    }
+
+    /// Such tasks of one chunk are pending no more.
+    fn calm(&mut self, memory: Bytes, index: u32, granted: &BTreeSet<TaskIndex>) {
+        let Some(escalated) = self.escalated.get_mut(&memory) else {
+            return;
+        };
+        for task in granted {
+            if escalated.remove(task)
+                && let Some(count) = self.escalated_in.get_mut(&index)
+            {
+                *count -= 1;
+            }
+        }
+        if escalated.is_empty() {
+            self.escalated.remove(&memory);
+        }
     }
 }
 
@@ -67,30 +100,38 @@ impl Job {
         tasks.sums.attempts += chunk.attempts;
         tasks.sums.usage.absorb(&chunk.usage);
         tasks.sums.last_grant = tasks.sums.last_grant.max(chunk.last_grant());
-        if chunk.counts().pending > 0 {
-            tasks.pending.insert(index);
+        for (memory, task) in chunk.escalated() {
+            tasks.escalate(index, memory, task);
         }
         tasks.chunks.insert(index, chunk);
+        self.sort(index);
         true
+    }
+
+    /// The chunk that `task` is in.
+    fn chunk_of(&self, task: TaskIndex) -> u32 {
+        task / self.record.chunk_tasks
     }
 
     /// The first chunk with a task to run that nothing has touched.
     pub(crate) fn next_untouched(&self) -> Option<u32> {
         let last = self.tasks.chunks.keys().next_back();
-        let first = last.map_or(0, |last| last + 1).checked_mul(CHUNK_TASKS)?;
+        let first = last
+            .map_or(0, |last| last + 1)
+            .checked_mul(self.record.chunk_tasks)?;
         let spec = &self.record.spec;
         let task = match &spec.only {
             None => first,
             Some(only) => only.next_from(first)?,
         };
-        (task < spec.tasks).then(|| chunk_of(task))
+        (task < spec.tasks).then(|| self.chunk_of(task))
     }
 
     /// The chunk `index` as it is before anything touches it; nothing beyond the job.
     fn untouched(&self, index: u32) -> Option<Chunk> {
         let spec = &self.record.spec;
-        let first = index.checked_mul(CHUNK_TASKS)?;
-        let len = spec.tasks.checked_sub(first)?.min(CHUNK_TASKS);
+        let first = index.checked_mul(self.record.chunk_tasks)?;
+        let len = spec.tasks.checked_sub(first)?.min(self.record.chunk_tasks);
         let mut skipped = Bitmap::default();
         if let Some(only) = &spec.only {
             for offset in (0..len).filter(|offset| !only.contains(first + offset)) {
@@ -111,6 +152,11 @@ impl Job {
     /// The chunk, to change what no sum follows from.
     pub(crate) fn chunk_mut(&mut self, index: u32) -> Option<&mut Chunk> {
         self.tasks.chunks.get_mut(&index)
+    }
+
+    /// The same, and what was submitted.
+    pub(crate) fn spec_and_chunk(&mut self, index: u32) -> Option<(&JobSpec, &mut Chunk)> {
+        Some((&self.record.spec, self.tasks.chunks.get_mut(&index)?))
     }
 
     /// The outstanding grant `number`, and its chunk.
@@ -151,11 +197,15 @@ impl Job {
         let tasks = &mut self.tasks;
         let chunk = tasks.chunks.entry(index).or_insert(fresh);
         let before = chunk.counts();
+        let (memory, granted) = (grant.memory, grant.tasks.clone());
         chunk.grant(number, grant);
-        let after = chunk.counts();
+        tasks.sums.replace(before, chunk.counts());
         tasks.grants.insert(number, index);
         tasks.sums.last_grant = tasks.sums.last_grant.max(number);
-        self.changed(index, before, after);
+        if let Some(memory) = memory {
+            tasks.calm(memory, index, &granted);
+        }
+        self.sort(index);
     }
 
     /// Takes `task` out of its grant and records where it goes; whether the
@@ -170,21 +220,36 @@ impl Job {
         let chunk = self.tasks.chunks.get_mut(&index)?;
         let before = chunk.counts();
         let gone = chunk.settle(number, task, to);
-        let after = chunk.counts();
+        self.tasks.sums.replace(before, chunk.counts());
+        let memory = chunk.trouble(task).memory;
+        if let Some(memory) = memory.filter(|_| to == Settled::Pending) {
+            self.tasks.escalate(index, memory, task);
+        }
         if gone {
             self.tasks.grants.remove(&number);
         }
-        self.changed(index, before, after);
+        self.sort(index);
         Some(gone)
     }
 
-    fn changed(&mut self, index: u32, before: crate::chunk::Counts, after: crate::chunk::Counts) {
-        self.tasks.sums.replace(before, after);
-        if after.pending > 0 {
-            self.tasks.pending.insert(index);
+    /// Notes whether a chunk has pending tasks of the job's own memory.
+    fn sort(&mut self, index: u32) {
+        let tasks = &mut self.tasks;
+        let escalated = tasks.escalated_in.get(&index).copied().unwrap_or(0);
+        let chunk = tasks.chunks.get(&index);
+        if chunk.map_or(0, |chunk| chunk.counts().pending) > escalated {
+            tasks.pending.insert(index);
         } else {
-            self.tasks.pending.remove(&index);
+            tasks.pending.remove(&index);
         }
+    }
+
+    /// The memories that pending tasks are to be tried with: the job's own, or more.
+    pub(crate) fn pending_memories(&self) -> impl Iterator<Item = Option<Bytes>> + '_ {
+        let is_left = !self.tasks.pending.is_empty() || self.next_untouched().is_some();
+        let own = is_left.then_some(None);
+        let escalated = self.tasks.escalated.keys();
+        own.into_iter().chain(escalated.copied().map(Some))
     }
 
     /// Counts a run of attempts of the chunk `index` that ended; whether the
@@ -212,9 +277,13 @@ impl Job {
         is_kept
     }
 
-    /// The next tasks to grant: at most `most` pending ones of one chunk that
-    /// have been through the same, the lowest index first.
-    pub(crate) fn next_run(&self, most: usize) -> Option<PendingRun> {
+    /// The next tasks to grant to a slot of that shape: at most `most` pending ones of
+    /// one chunk that have been through the same, the lowest index first.
+    pub(crate) fn next_run(&self, shape: &Shape, most: usize) -> Option<PendingRun> {
+        let memory = shape.need().memory;
+        if memory != self.record.spec.memory {
+            return self.next_escalated(memory, most);
+        }
         let touched = self.tasks.pending.first();
         let run = match touched.and_then(|index| Some((*index, self.chunk(*index)?))) {
             Some((index, chunk)) => PendingRun::of(index, chunk, most),
@@ -224,6 +293,15 @@ impl Job {
             }
         };
         (!run.tasks.is_empty()).then_some(run)
+    }
+
+    fn next_escalated(&self, memory: Bytes, most: usize) -> Option<PendingRun> {
+        let all = self.tasks.escalated.get(&memory)?;
+        let index = self.chunk_of(*all.first()?);
+        let chunk = self.chunk(index)?;
+        let tasks = all.range(..(index + 1) * self.record.chunk_tasks).copied();
+        let tasks = chunk.alike_of(tasks, most);
+        Some(PendingRun::new(index, chunk, tasks))
     }
 
     /// How many tasks are where; a task that a job's end left unfinished has failed.
@@ -262,7 +340,9 @@ impl Job {
         let touched = self.tasks.chunks.values();
         let touched = touched.flat_map(|chunk| chunk.unsuccessful(is_open));
         let first = self.next_untouched().filter(|_| !is_open);
-        let rest = first.map_or(0..0, |first| first * CHUNK_TASKS..self.record.spec.tasks);
+        let rest = first.map_or(0..0, |first| {
+            first * self.record.chunk_tasks..self.record.spec.tasks
+        });
         let runs = |task: &TaskIndex| {
             let only = self.record.spec.only.as_ref();
             only.is_none_or(|only| only.contains(*task))
@@ -301,7 +381,10 @@ pub(crate) struct PendingRun {
 
 impl PendingRun {
     fn of(index: u32, chunk: &Chunk, most: usize) -> Self {
-        let tasks = chunk.next_alike(most);
+        Self::new(index, chunk, chunk.next_alike(most))
+    }
+
+    fn new(index: u32, chunk: &Chunk, tasks: BTreeSet<TaskIndex>) -> Self {
         let first = tasks.first().map(|task| chunk.trouble(*task));
         let first = first.unwrap_or_default();
         Self {

@@ -39,7 +39,7 @@ impl Site {
     }
 
     /// Passes this time while the node says that it is there.
-    fn pass_alive(&mut self, name: &str, span: Span) {
+    pub(crate) fn pass_alive(&mut self, name: &str, span: Span) {
         let end = self.now + span;
         while self.now < end {
             let generation = self.generation(name);

@@ -6,11 +6,13 @@
 mod batching;
 mod cancelling;
 mod draining;
+mod following;
 mod granting;
 mod kits;
 mod losing;
 mod placing;
 mod poisoning;
+mod policing;
 mod publishing;
 mod reporting;
 mod rerunning;
