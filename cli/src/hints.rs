@@ -1,7 +1,7 @@
 //! What to do next, for each way an attempt can end. One table, so that the
 //! same failure gets the same advice from every verb.
 
-use stint_api::outcome::Outcome;
+use stint_api::outcome::{DeadlineScope, Outcome};
 
 /// What the user may do about `outcome`; `None` when there is nothing to do.
 pub(crate) fn hint(outcome: &Outcome) -> Option<String> {
@@ -26,7 +26,14 @@ pub(crate) fn hint(outcome: &Outcome) -> Option<String> {
             "a 32-bit module cannot have more than 4Gi, whatever the limit; split the work over \
              more --tasks"
         }
-        Outcome::Deadline { .. } => "raise --timeout, or split the work over more --tasks",
+        Outcome::Deadline { scope } => match scope {
+            DeadlineScope::Attempt => "raise --timeout, or split the work over more --tasks",
+            DeadlineScope::Task => "raise --task-timeout, or split the work over more --tasks",
+            DeadlineScope::Job => "raise --job-timeout, or let more of it run at once",
+            DeadlineScope::Queue => {
+                "raise --queue-timeout or --priority, or add a node; `stint explain` says what is missing"
+            }
+        },
         Outcome::Stalled => "the program did nothing for too long; is it waiting for input?",
         Outcome::ScratchFull => "raise --scratch, or let the program write less",
         Outcome::OutputLimit { .. } => {

@@ -149,6 +149,8 @@ pub(crate) async fn push(
 /// Flags win over the file; variables and inputs win one by one.
 fn merge(file: JobFile, flags: &JobArgs, beside: &Path) -> anyhow::Result<JobSpec> {
     let mut spec = JobSpec::new(UNNAMED);
+    merge_policies(&mut spec, &file, flags);
+    spec.only = file.only;
     spec.name = flags.name.clone().or(file.name);
     take(
         &mut spec.namespace,
@@ -192,6 +194,19 @@ fn merge(file: JobFile, flags: &JobArgs, beside: &Path) -> anyhow::Result<JobSpe
         (None, None) => None,
     };
     Ok(spec)
+}
+
+/// What the job says of failures, of time, and of where it may run.
+fn merge_policies(spec: &mut JobSpec, file: &JobFile, flags: &JobArgs) {
+    spec.task_timeout = flags.task_timeout.or(file.task_timeout);
+    spec.job_timeout = flags.job_timeout.or(file.job_timeout);
+    spec.queue_timeout = flags.queue_timeout.or(file.queue_timeout);
+    spec.max_failed = flags.max_failed.or(file.max_failed);
+    spec.retry.clone_from(&file.retry);
+    let after = file.after.iter().chain(&flags.after);
+    spec.after = after.cloned().collect();
+    let constraints = file.constraints.iter().chain(&flags.constraints);
+    spec.constraints = constraints.cloned().collect();
 }
 
 fn take<T>(field: &mut T, given: Option<T>) {

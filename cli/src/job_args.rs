@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
-use stint_api::id::Namespace;
+use stint_api::constraint::Constraint;
+use stint_api::id::{JobId, Namespace};
 use stint_api::job::Isolation;
 use stint_api::quantity::{Bytes, Millicores};
 use stint_api::time::Span;
@@ -49,9 +50,33 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<Span>,
 
+    /// Longest run of one task, all its attempts together that fail by themselves
+    #[arg(long, value_name = "TIME")]
+    pub(crate) task_timeout: Option<Span>,
+
+    /// Longest time from the job's first start to its end
+    #[arg(long, value_name = "TIME")]
+    pub(crate) job_timeout: Option<Span>,
+
+    /// Longest time that the job may wait for a place
+    #[arg(long, value_name = "TIME")]
+    pub(crate) queue_timeout: Option<Span>,
+
     /// Attempts that a task may spend after its first, for failures of its own [default: 0]
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,
+
+    /// Give the job up when more tasks than this have failed [default: run all]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_failed: Option<u32>,
+
+    /// Start when that job has succeeded; may be given more than once
+    #[arg(long, value_name = "JOB")]
+    pub(crate) after: Vec<JobId>,
+
+    /// Run on nodes with such labels only: zone=eu, zone=eu|us, arch!=arm, gpu, !spot
+    #[arg(long = "constraint", value_name = "LABEL")]
+    pub(crate) constraints: Vec<Constraint>,
 
     /// A file or directory that the program reads at /in/NAME: file:///path on the nodes, or a path here
     #[arg(long = "input", value_name = "NAME=URL")]

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use stint_api::id::Namespace;
+use stint_api::constraint::Constraint;
+use stint_api::id::{JobId, Namespace};
 use stint_api::job::{Input, Isolation};
 use stint_api::problem::nearest;
 use stint_api::quantity::{Bytes, Millicores};
+use stint_api::retry::RetryRule;
+use stint_api::tasks::TaskList;
 use stint_api::time::Span;
 
 use crate::failure::{hinted, hinted_because};
@@ -29,12 +32,23 @@ pub(crate) struct JobFile {
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
     pub(crate) tasks: Option<u32>,
+    pub(crate) only: Option<TaskList>,
     pub(crate) parallelism: Option<u32>,
     pub(crate) cpu: Option<Millicores>,
     pub(crate) memory: Option<Bytes>,
     pub(crate) scratch: Option<Bytes>,
     pub(crate) timeout: Option<Span>,
+    pub(crate) task_timeout: Option<Span>,
+    pub(crate) job_timeout: Option<Span>,
+    pub(crate) queue_timeout: Option<Span>,
     pub(crate) retries: Option<u32>,
+    #[serde(default)]
+    pub(crate) retry: Vec<RetryRule>,
+    pub(crate) max_failed: Option<u32>,
+    #[serde(default)]
+    pub(crate) after: Vec<JobId>,
+    #[serde(default)]
+    pub(crate) constraints: Vec<Constraint>,
     pub(crate) priority: Option<i32>,
     pub(crate) isolation: Option<Isolation>,
     #[serde(default)]
@@ -43,7 +57,7 @@ pub(crate) struct JobFile {
 }
 
 /// The fields of a job file, for the suggestion after a misspelt one.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 26] = [
     "module",
     "script",
     "kit",
@@ -52,12 +66,20 @@ const FIELDS: [&str; 18] = [
     "args",
     "env",
     "tasks",
+    "only",
     "parallelism",
     "cpu",
     "memory",
     "scratch",
     "timeout",
+    "task_timeout",
+    "job_timeout",
+    "queue_timeout",
     "retries",
+    "retry",
+    "max_failed",
+    "after",
+    "constraints",
     "priority",
     "isolation",
     "inputs",
@@ -66,6 +88,8 @@ const FIELDS: [&str; 18] = [
 
 /// The fields of one input.
 const INPUT_FIELDS: [&str; 2] = ["name", "url"];
+/// The fields of one rule about trying again.
+const RULE_FIELDS: [&str; 4] = ["on", "do", "memory_factor", "up_to"];
 
 /// A job file that names nothing to run.
 pub(crate) fn runs_nothing(path: &Path) -> anyhow::Error {
@@ -130,6 +154,8 @@ fn suggestion(message: &str) -> Option<String> {
     let unknown = message.strip_prefix("unknown field `")?.split('`').next()?;
     let known: &[&str] = if message.contains("`url`") {
         &INPUT_FIELDS
+    } else if message.contains("`memory_factor`") {
+        &RULE_FIELDS
     } else {
         &FIELDS
     };
@@ -167,6 +193,10 @@ mod tests {
         assert_eq!(
             refused("module = \"x.wasm\"\nmemroy = \"64Mi\"\n"),
             "error: job.toml:2: unknown field `memroy`\nhint: did you mean `memory`?"
+        );
+        assert_eq!(
+            refused("module = \"x.wasm\"\n[[retry]]\non = \"exited\"\nupto = \"1Gi\"\n"),
+            "error: job.toml:4: unknown field `upto`\nhint: did you mean `up_to`?"
         );
         assert_eq!(
             refused("module = \"x.wasm\"\n[[inputs]]\nname = \"a\"\nurll = \"b\"\n"),
