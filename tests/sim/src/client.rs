@@ -3,6 +3,7 @@
 use stint_api::id::{Digest, JobId};
 use stint_api::job::JobSpec;
 use stint_api::quantity::{Bytes, Millicores, Resources};
+use stint_api::retry::RetryRule;
 use stint_api::time::{Span, Time};
 use stint_api::view::ModuleView;
 use stint_cluster::IdempotencyKey;
@@ -29,6 +30,8 @@ pub(crate) struct Client {
     has_pushed: bool,
     pub(crate) job: Option<JobId>,
     cancels: bool,
+    /// The client whose job it runs after, if that is known when it submits.
+    follows: Option<usize>,
     asked: Option<(u64, ClientAct)>,
 }
 
@@ -48,8 +51,10 @@ impl Client {
         spec.parallelism = chance.happens(300).then(|| 1 + chance.below(3));
         spec.priority = [0, 0, 5][chance.index(3)];
         spec.output = chance.happens(500).then(|| "file:///out".to_owned());
+        draw_policies(&mut spec, chance);
         Self {
             spec,
+            follows: chance.happens(250).then(|| chance.index(8)),
             has_pushed: false,
             job: None,
             cancels: chance.happens(100),
@@ -58,9 +63,27 @@ impl Client {
     }
 }
 
+/// What some jobs say of failures and of time.
+fn draw_policies(spec: &mut JobSpec, chance: &mut Chance) {
+    spec.max_failed = chance.happens(150).then(|| chance.below(3));
+    if spec.retries > 0 && chance.happens(250) {
+        let up_to = Bytes(SLOT.memory.0 * 2);
+        let rule = format!(r#"{{"on": "exited", "memory_factor": 2, "up_to": "{up_to}"}}"#);
+        spec.retry
+            .extend(serde_json::from_str::<RetryRule>(&rule).ok());
+    }
+    spec.job_timeout = chance.happens(100).then(|| chance.millis(2_000, 20_000));
+    spec.queue_timeout = chance.happens(100).then(|| chance.millis(500, 10_000));
+}
+
 impl World {
     pub(crate) fn client_acts(&mut self, index: usize, act: ClientAct) {
         let number = self.next_number();
+        if act == ClientAct::Submit && self.clients[index].has_pushed {
+            let parent = self.clients[index].follows.take();
+            let parent = parent.and_then(|parent| self.clients.get(parent)?.job.clone());
+            self.clients[index].spec.after.extend(parent);
+        }
         let client = &mut self.clients[index];
         let request = match (act, &client.job) {
             (ClientAct::Submit, None) if !client.has_pushed => Request::Push(module()),

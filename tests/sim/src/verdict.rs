@@ -162,7 +162,7 @@ impl World {
                 }
             }
         }
-        if view.state != JobState::Cancelled && ends.len() != spec.tasks as usize {
+        if !may_end_early(spec, view) && ends.len() != spec.tasks as usize {
             objections.push(format!(
                 "{id} has {} tasks and {} are done",
                 spec.tasks,
@@ -185,5 +185,16 @@ impl World {
                 objections.push(format!("{attempt} is done, published is {place:?}"));
             }
         }
+    }
+}
+
+/// Whether the job may be over though not all of its tasks are done.
+fn may_end_early(spec: &JobSpec, view: &JobView) -> bool {
+    let gives_up = spec.max_failed.is_some() || !spec.after.is_empty();
+    let has_deadline = spec.job_timeout.is_some() || spec.queue_timeout.is_some();
+    match view.state {
+        JobState::Cancelled => true,
+        JobState::Failed => gives_up || has_deadline,
+        _ => false,
     }
 }
