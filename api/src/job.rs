@@ -103,7 +103,7 @@ pub struct JobSpec {
     /// What the labels of a node must be, for example `zone=eu`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<Constraint>,
-    /// Higher goes first.
+    /// Higher goes first, and takes the place of lower ones that run.
     #[serde(default)]
     pub priority: i32,
     /// Whether its tasks may share a process; `job` when absent and there are several.

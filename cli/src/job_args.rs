@@ -90,7 +90,7 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) env: Vec<Pair>,
 
-    /// Higher goes first [default: 0]
+    /// Higher goes first, and takes the place of lower ones that run [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
 

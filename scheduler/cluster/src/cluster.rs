@@ -10,6 +10,7 @@ use stint_api::view::ModuleView;
 use crate::draft::Draft;
 use crate::job::Job;
 use crate::node::Node;
+use crate::preempt::Ranks;
 use crate::queue::Queue;
 use crate::record::NamespaceRecord;
 use crate::shelves::Shelves;
@@ -59,6 +60,10 @@ pub struct Cluster {
     pub(crate) queue: Queue,
     /// Which nodes have room; derived from `nodes` when one changes.
     pub(crate) shelves: Shelves,
+    /// Who holds slots of which priority; derived from `nodes` when one changes.
+    pub(crate) ranks: Ranks,
+    /// Nodes with room that is reserved.
+    pub(crate) reserving: BTreeSet<NodeId>,
     /// Jobs that wait for the end of another, by that one; derived from `jobs`.
     pub(crate) followers: BTreeMap<JobId, BTreeSet<JobId>>,
     /// When the time of a job is over; derived from `jobs` when one is touched.
@@ -88,6 +93,8 @@ impl Cluster {
             by_key: BTreeMap::new(),
             queue: Queue::default(),
             shelves: Shelves::default(),
+            ranks: Ranks::default(),
+            reserving: BTreeSet::new(),
             followers: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             alarms: BTreeSet::new(),

@@ -134,17 +134,23 @@ impl Cluster {
         let Some(node) = self.nodes.get(id) else {
             return Vec::new();
         };
-        let kill = node.is_evicted.then_some(Outcome::Drained);
         let drains = matches!(node.record.duty, Duty::Draining { .. });
         let is_suspended = |grant: &&GrantId| {
             let job = self.jobs.get(&grant.job);
             job.is_some_and(|job| job.record.suspended_at.is_some())
         };
-        let grants = node.grants().filter(|id| drains || is_suspended(id));
+        let kill = |id: &GrantId| {
+            let by = node.preempted.get(id).cloned();
+            let preempted = by.map(|by| Outcome::Preempted { by });
+            preempted.or_else(|| node.is_evicted.then_some(Outcome::Drained))
+        };
+        let gives_way = |id: &GrantId| node.preempted.contains_key(id);
+        let grants = node.grants();
+        let grants = grants.filter(|id| drains || is_suspended(id) || gives_way(id));
         grants
             .map(|id| Order::GiveBack {
                 id: id.clone(),
-                kill: kill.clone(),
+                kill: kill(id),
             })
             .collect()
     }

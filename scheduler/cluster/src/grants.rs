@@ -26,7 +26,7 @@ use stint_api::id::{NodeId, TaskIndex};
 use stint_api::job::JobSpec;
 use stint_api::link::RetryBudget;
 use stint_api::quantity::{Bytes, Resources};
-use stint_api::time::Span;
+use stint_api::time::{Span, Time};
 
 use crate::bitmap;
 
@@ -68,6 +68,9 @@ pub(crate) struct Grant {
 pub(crate) struct Running {
     pub(crate) task: TaskIndex,
     pub(crate) try_number: u32,
+    /// When that was heard.
+    #[serde(default)]
+    pub(crate) since: Time,
 }
 
 impl Grant {
@@ -91,8 +94,8 @@ impl Grant {
 
     /// Forgets that this try runs or publishes; it ended.
     pub(crate) fn ended(&mut self, task: TaskIndex, try_number: u32) {
-        let this = Running { task, try_number };
-        if self.running == Some(this) {
+        let is_this = |running: Running| (running.task, running.try_number) == (task, try_number);
+        if self.running.is_some_and(is_this) {
             self.running = None;
         }
         if self.publishing.get(&task) == Some(&try_number) {
@@ -120,6 +123,9 @@ pub(crate) struct Trouble {
     pub(crate) losses: u32,
     /// Tries that ended under the grant that holds it now.
     pub(crate) tries: u32,
+    /// Attempts that were stopped for a job of higher priority.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(crate) preempted: u32,
     /// Memory that it is tried with from now on, where that is more than the job's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) memory: Option<Bytes>,
@@ -129,6 +135,10 @@ pub(crate) struct Trouble {
     /// Where the cluster failed it last; another node is preferred.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) avoid: Option<NodeId>,
+}
+
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 fn is_no_time(span: &Span) -> bool {
@@ -141,12 +151,13 @@ impl Trouble {
         let Self {
             spent,
             losses,
+            preempted,
             tries: _,
             memory,
             wall,
             avoid,
         } = self;
-        (spent, losses) == (&other.spent, &other.losses)
+        (spent, losses, preempted) == (&other.spent, &other.losses, &other.preempted)
             && (memory, wall, avoid) == (&other.memory, &other.wall, &other.avoid)
     }
 }

@@ -157,6 +157,7 @@ impl Cluster {
             return;
         };
         let grants: Vec<GrantId> = node.grants().cloned().collect();
+        draft.place |= self.reserving.contains(id);
         for grant_id in grants {
             let job = self.jobs.get(&grant_id.job);
             let Some((_, grant)) = job.and_then(|job| job.grant(grant_id.grant)) else {

@@ -68,6 +68,9 @@ impl Cluster {
             self.shelves.altered(id, node);
             draft.place = true;
         }
+        if self.reserving.contains(id) {
+            draft.place = true;
+        }
         self.evict(draft, id);
     }
 

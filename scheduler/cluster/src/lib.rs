@@ -21,6 +21,7 @@
 //! | `cordon`, `uncordon`, `drain` | `duty.rs` |
 //! | `tick`, `next_wake` | `lease.rs` |
 //! | placement, after any of them | `placement.rs` picks, `place.rs` grants |
+//! | who gives way to whom | `preempt.rs` |
 //! | views | `view.rs`, `task_runs.rs`, `waiting.rs`, `census.rs` |
 //!
 //! Durable are job, chunk, page, node, module, namespace and meta records
@@ -46,6 +47,7 @@ mod node;
 mod page;
 mod place;
 mod placement;
+mod preempt;
 mod queue;
 mod record;
 mod report;

@@ -13,13 +13,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use stint_api::id::{Digest, Generation, GrantId, Incarnation, NodeId};
+use stint_api::id::{Digest, Generation, GrantId, Incarnation, JobId, NodeId};
 use stint_api::link::Hello;
 use stint_api::quantity::Resources;
 use stint_api::time::Time;
 use stint_api::view::{NodeDuty, NodeState, NodeView};
 
 use crate::duty::Duty;
+use crate::preempt::Reservation;
 
 /// Compiled modules remembered per node; a preference, so forgetting costs little.
 const COMPILED_MAX: usize = 4096;
@@ -55,6 +56,10 @@ pub(crate) struct Node {
     slots: BTreeMap<GrantId, Resources>,
     taken: Resources,
     compiled: BTreeSet<Digest>,
+    /// Grants that were told to give way, and for whom.
+    pub(crate) preempted: BTreeMap<GrantId, JobId>,
+    /// Room that they leave; while there is any, nobody else gets a place here.
+    pub(crate) reserved: Vec<Reservation>,
     /// It gave tasks back because it goes down: until then nothing is placed there.
     pub(crate) leaving_until: Option<Time>,
     /// It was told to stop what it still runs: the time to drain is over.
@@ -69,6 +74,8 @@ impl Node {
             slots: BTreeMap::new(),
             taken: Resources::default(),
             compiled: BTreeSet::new(),
+            preempted: BTreeMap::new(),
+            reserved: Vec::new(),
             leaving_until: None,
             is_evicted: false,
         }
@@ -99,6 +106,11 @@ impl Node {
         self.is_ready() && self.leaving_until.is_none() && self.record.duty == Duty::Open
     }
 
+    /// Whether anybody may get a place there now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.takes_work() && self.reserved.is_empty()
+    }
+
     /// Its slots' share of the machine that no grant takes.
     pub(crate) fn free(&self) -> Resources {
         self.record.capacity - self.taken
@@ -107,6 +119,11 @@ impl Node {
     /// The grants it holds.
     pub(crate) fn grants(&self) -> impl Iterator<Item = &GrantId> {
         self.slots.keys()
+    }
+
+    /// The same, and what their slots take.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = (&GrantId, &Resources)> {
+        self.slots.iter()
     }
 
     /// A grant takes a slot.
@@ -121,6 +138,7 @@ impl Node {
         if let Some(share) = self.slots.remove(grant) {
             self.taken = self.taken - share;
         }
+        self.preempted.remove(grant);
     }
 
     pub(crate) fn has_compiled(&self, module: &Digest) -> bool {

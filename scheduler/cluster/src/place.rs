@@ -18,13 +18,30 @@ use crate::job::{JobRecord, PendingRun};
 use crate::placement::{Wish, grant_size};
 use crate::queue::Shape;
 
+/// What came of placing the next tasks of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placed {
+    /// They are granted.
+    Granted,
+    /// None of them may have a slot of that shape.
+    Nothing,
+    /// Such a slot is free nowhere.
+    NoRoom,
+}
+
 impl Cluster {
     /// Grants pending tasks to nodes: jobs by priority, then by age. One that fits
     /// nowhere holds up those behind it that want the same shape, and no other.
     pub(crate) fn place(&mut self, draft: &mut Draft) {
-        if !self.shelves.has_room() {
-            return;
+        self.seat(draft);
+        if self.shelves.has_room() {
+            self.fill(draft);
         }
+        self.preempt(draft);
+    }
+
+    /// Grants what fits into free room.
+    fn fill(&mut self, draft: &mut Draft) {
         let queue = std::mem::take(&mut self.queue);
         let lines: Vec<_> = queue.lines().collect();
         let mut lines: Vec<_> = lines
@@ -48,33 +65,46 @@ impl Cluster {
 
     /// Grants as much of one job as fits; false when a slot of that shape is free nowhere.
     fn place_job(&mut self, draft: &mut Draft, id: &JobId, shape: &Shape) -> bool {
+        loop {
+            match self.grant_next(draft, id, shape, None) {
+                Placed::Granted => {}
+                Placed::Nothing => return true,
+                Placed::NoRoom => return false,
+            }
+        }
+    }
+
+    /// Grants the next run of a job's tasks: to the node that suits best, or to that one.
+    pub(crate) fn grant_next(
+        &mut self,
+        draft: &mut Draft,
+        id: &JobId,
+        shape: &Shape,
+        node: Option<&NodeId>,
+    ) -> Placed {
         let Some(job) = self.jobs.get(id).filter(|job| job.may_start()) else {
-            return true;
+            return Placed::Nothing;
         };
+        if job.slots() >= job.slots_max() {
+            return Placed::Nothing;
+        }
         let slots = self.shelves.slots(&self.nodes, shape);
         let slots = slots.min(job.slots_max() as u64);
-        let mut pending = job.counts().pending;
-        loop {
-            let Some(job) = self.jobs.get(id) else {
-                return true;
-            };
-            if job.slots() >= job.slots_max() {
-                return true;
-            }
-            let Some(run) = job.next_run(shape, grant_size(pending, slots)) else {
-                return true;
-            };
-            let wish = Wish {
-                shape,
-                module: &job.record.spec.module,
-                avoid: run.trouble.avoid.as_ref(),
-            };
-            let Some(node) = self.shelves.pick(&self.nodes, wish) else {
-                return false;
-            };
-            pending -= u32::try_from(run.tasks.len()).unwrap_or(pending);
-            self.issue(draft, id, run, node);
-        }
+        let size = grant_size(job.counts().pending, slots);
+        let Some(run) = job.next_run(shape, size) else {
+            return Placed::Nothing;
+        };
+        let wish = Wish {
+            shape,
+            module: &job.record.spec.module,
+            avoid: run.trouble.avoid.as_ref(),
+        };
+        let pick = || self.shelves.pick(&self.nodes, wish);
+        let Some(node) = node.cloned().or_else(pick) else {
+            return Placed::NoRoom;
+        };
+        self.issue(draft, id, run, node);
+        Placed::Granted
     }
 
     /// Grants a run of tasks to a node.
@@ -99,12 +129,13 @@ impl Cluster {
             job: id.clone(),
             grant: number,
         };
-        let share = grant.share(spec);
+        let (share, priority) = (grant.share(spec), spec.priority);
         let tasks = bitmap::text(grant.tasks.iter().copied());
         let order = Order::Run(on_wire(&grant_id, &job.record, &grant));
         job.issue(run.chunk, number, grant);
         if let Some(known) = self.nodes.get_mut(&node) {
             known.take(grant_id, share);
+            self.ranks.add(priority, &node);
             self.shelves.changed(&node, known);
         }
         draft.chunk(id, run.chunk);
@@ -127,12 +158,14 @@ impl Cluster {
             return;
         };
         let node = grant.node.clone();
+        let priority = job.record.spec.priority;
         draft.chunk(&id.job, index);
         draft.place = true;
         if job.settle(id.grant, task, to) == Some(true)
             && let Some(known) = self.nodes.get_mut(&node)
         {
             known.give_back(id);
+            self.ranks.remove(priority, &node);
             self.shelves.changed(&node, known);
         }
     }

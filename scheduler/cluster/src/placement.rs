@@ -59,7 +59,7 @@ pub(crate) fn scan<'a>(
 /// three resources, in thousandths of the capacity. None when it takes no such slot.
 pub(crate) fn load(node: &Node, shape: &Shape) -> Option<u64> {
     let (need, free) = (shape.need(), node.free());
-    let takes = node.takes_work() && need.fits_in(&free) && shape.allows(&node.record.labels);
+    let takes = node.is_open() && need.fits_in(&free) && shape.allows(&node.record.labels);
     let taken = |left: u64, all: u64| 1000 - left.saturating_mul(1000) / all.max(1);
     takes.then(|| {
         let (capacity, left) = (node.record.capacity, free - need);

@@ -66,6 +66,10 @@ impl Place {
             job: id.clone(),
         }
     }
+
+    pub(crate) fn priority(&self) -> i32 {
+        self.priority.0
+    }
 }
 
 /// The lines; a job with tasks of several shapes stands in several.

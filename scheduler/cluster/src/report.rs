@@ -141,11 +141,18 @@ impl Cluster {
         let running = Running {
             task: attempt.task,
             try_number: attempt.try_number,
+            since: draft.now,
         };
         let Some((index, grant)) = job.grant_mut(attempt.grant) else {
             return;
         };
-        if grant.running == Some(running) {
+        let is_known = |known: Running| {
+            let Running {
+                task, try_number, ..
+            } = known;
+            (task, try_number) == (running.task, running.try_number)
+        };
+        if grant.running.is_some_and(is_known) {
             return;
         }
         grant.running = Some(running);

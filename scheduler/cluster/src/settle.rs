@@ -29,6 +29,7 @@ impl Cluster {
             self.finish(draft, &id);
             self.give_up(draft, &id);
             self.stand(&id);
+            draft.place |= !self.reserving.is_empty();
             let is_open = self.jobs.get(&id).is_some_and(Job::is_open);
             if !is_open && let Some(followers) = self.followers.remove(&id) {
                 draft.touched.extend(followers);

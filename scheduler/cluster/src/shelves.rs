@@ -63,7 +63,7 @@ struct Shelf {
 impl Shelves {
     /// What is free on a node changed.
     pub(crate) fn changed(&mut self, id: &NodeId, node: &Node) {
-        if node.takes_work() && LEAST.fits_in(&node.free()) {
+        if node.is_open() && LEAST.fits_in(&node.free()) {
             self.open.insert(id.clone());
         } else {
             self.open.remove(id);

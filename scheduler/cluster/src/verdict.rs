@@ -185,6 +185,9 @@ impl Cluster {
                     trouble.losses += 1;
                     trouble.avoid = Some(node.clone());
                 }
+                Cost::Free if matches!(ended.outcome, Outcome::Preempted { .. }) => {
+                    trouble.preempted += 1;
+                }
                 Cost::Free | Cost::Everything => {}
             }
             let ruling = rule(ended, cost, &trouble, spec, rules);

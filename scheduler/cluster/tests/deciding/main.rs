@@ -13,6 +13,7 @@ mod losing;
 mod placing;
 mod poisoning;
 mod policing;
+mod preempting;
 mod publishing;
 mod reporting;
 mod rerunning;
