@@ -28,6 +28,11 @@ impl Layout {
         self.target.join("debug/stint")
     }
 
+    /// The example program `name` of the product, once built.
+    pub(crate) fn example(&self, name: &str) -> PathBuf {
+        self.target.join("debug/examples").join(name)
+    }
+
     /// The guest `name`, once built.
     pub(crate) fn guest(&self, name: &str) -> PathBuf {
         self.target.join("guests").join(name).with_extension("wasm")

@@ -29,6 +29,7 @@ usage: cargo xtask VERB
   test-v2  what must hold on cgroups v2, in a virtual machine (part of test)
   guests   get a WebAssembly target and build the example programs
   bench    measure starts and throughput against plain processes
+  bench node   measure a node alone: starts, deadlines, memory; against crun too
   deny     check the rules of deny.toml
 
   --debian, after guests or demo: build guests with Debian's packages though rustup could";
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         ["test"] => test::test(&layout),
         ["test-v2"] => vm::run(&layout),
         ["bench"] => bench::bench(&layout),
+        ["bench", "node"] => bench::node(&layout),
         ["deny"] => deny::deny(&layout),
         _ => {
             eprintln!("{USAGE}");

@@ -5,9 +5,13 @@
 //! from machine to machine, nor from one hour to the next; ratios do.
 
 mod cluster;
+mod crun;
 mod figures;
 mod http;
+mod node;
 mod plain;
+
+pub(crate) use node::node;
 
 use anyhow::Result;
 

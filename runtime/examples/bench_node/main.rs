@@ -1,0 +1,92 @@
+//! What a node costs, below its scheduler: starts, deadlines, ends for want of memory,
+//! seen from a node's end of its keeper's socket. `cargo xtask bench node` builds
+//! and runs it; its peers take turns with it, in one run.
+//!
+//! This binary is keeper, zygote and worker too.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "what a benchmark does is to tell a person"
+)]
+
+mod ends;
+mod figures;
+mod guests;
+mod keeper;
+mod peers;
+mod share;
+mod starts;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use figures::Table;
+use keeper::Site;
+use peers::Peers;
+
+/// Whatever goes wrong ends the benchmark.
+type Fault = Box<dyn Error>;
+
+/// Turns that all sides take.
+const ROUNDS: usize = 20;
+
+fn main() -> ExitCode {
+    if let Some(code) = stint_runtime::enter() {
+        return code;
+    }
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|verb| verb == peers::STARTER_VERB) {
+        return peers::starter();
+    }
+    let mut args = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(dir), Some(like_wasmtime)) = (args.next(), args.next()) else {
+        println!("bench_node DIRECTORY LIKE_WASMTIME_RUN [CRUN LIBRARIES]");
+        return ExitCode::from(2);
+    };
+    let crun = args.next().zip(args.next());
+    match measure(&dir, like_wasmtime, crun) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("bench node: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(
+    dir: &std::path::Path,
+    like_wasmtime: PathBuf,
+    crun: Option<(PathBuf, PathBuf)>,
+) -> Result<(), Fault> {
+    let mut peers = Peers::new(dir, like_wasmtime, crun)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let mut table = Table::default();
+        let mut site = Site::open(&dir.join("warm")).await?;
+        println!(
+            "limits: {}; jail: {}; {ROUNDS} rounds",
+            site.limits(),
+            site.jail()
+        );
+        let mut cold = Site::open(&dir.join("cold")).await?;
+        cold.nobody_waits().await?;
+        for _ in 0..ROUNDS {
+            peers.starts(&mut table)?;
+            starts::warm(&mut site, &mut table).await?;
+            starts::cold(&mut cold, &mut table).await?;
+            starts::packed(&mut site, &mut table).await?;
+            ends::deadlines(&mut site, &mut table).await?;
+            ends::out_of_memory(&mut site, &mut table).await?;
+            ends::again(&mut site, &mut table).await?;
+            ends::readopted(&mut site, &mut table).await?;
+        }
+        share::cpu(&mut site, &mut table).await?;
+        share::memory(&mut site, &mut table).await?;
+        table.print(peers::BASE);
+        site.close().await?;
+        cold.close().await
+    })
+}

@@ -1,0 +1,110 @@
+//! Starts: from the order to the guest's first instruction, and to the known outcome.
+
+use std::fs;
+use std::time::Duration;
+
+use stint_api::job::Isolation;
+
+use crate::Fault;
+use crate::figures::Table;
+use crate::guests::{self, Program, last_stamp};
+use crate::keeper::{Site, now};
+
+/// Warm starts of each kind in a turn.
+const WARM: usize = 20;
+/// First starts of a module in a turn.
+const FIRST: usize = 10;
+/// Starts without a worker that waits, in a turn.
+const COLD: usize = 5;
+/// Attempts that share a worker, in a turn.
+const PACKED: usize = 500;
+
+/// A worker waits; it has not seen the module.
+pub(crate) async fn warm(site: &mut Site, table: &mut Table) -> Result<(), Fault> {
+    const STARTED: &str = "warm start, module known to the node: order → first instruction";
+    const KNOWN: &str = "warm start, module known to the node: order → outcome known";
+    let cpu = site.cpu();
+    for _ in 0..WARM {
+        let order = site.order(Program::Stamp)?;
+        site.is_warm().await?;
+        let ran = site.run(&order, "succeeded").await?;
+        table.took(
+            STARTED,
+            last_stamp(&ran.stdout)?.saturating_sub(ran.ordered),
+        );
+        table.took(KNOWN, ran.known - ran.ordered);
+    }
+    table.cpu(KNOWN, site.cpu().saturating_sub(cpu));
+    for _ in 0..FIRST {
+        let known = guests::artifact(&site.path("."), Program::Stamp)?;
+        let copy = site.path(&format!("copy-{}", site.number()));
+        fs::copy(&known.path, &copy)?;
+        let order = site.order_of(&guests::Artifact {
+            path: copy,
+            ..known
+        })?;
+        site.is_warm().await?;
+        let ran = site.run(&order, "succeeded").await?;
+        fs::remove_file(&order.plan.artifact)?;
+        let started = last_stamp(&ran.stdout)?.saturating_sub(ran.ordered);
+        table.took(
+            "warm start, module's first: order → first instruction",
+            started,
+        );
+    }
+    // As an array's next task.
+    for _ in 0..=WARM {
+        let mut order = site.order(Program::Stamp)?;
+        order.grant.plan.isolation = Isolation::Job;
+        let ran = site.run(&order, "succeeded").await?;
+        let started = last_stamp(&ran.stdout)?.saturating_sub(ran.ordered);
+        table.took(
+            "next task in its job's worker: order → first instruction",
+            started,
+        );
+        table.took(
+            "next task in its job's worker: order → outcome known",
+            ran.known - ran.ordered,
+        );
+    }
+    Ok(())
+}
+
+/// Nobody waits: a process, a leaf and a jail are made for the attempt.
+pub(crate) async fn cold(site: &mut Site, table: &mut Table) -> Result<(), Fault> {
+    const COLD_ROW: &str = "cold start, new process, cgroup and jail: order → outcome known";
+    let cpu = site.cpu();
+    for _ in 0..COLD {
+        let order = site.order(Program::NoOp)?;
+        let ran = site.run(&order, "succeeded").await?;
+        table.took(COLD_ROW, ran.known - ran.ordered);
+    }
+    table.cpu(COLD_ROW, site.cpu().saturating_sub(cpu));
+    Ok(())
+}
+
+/// No-op tasks that share their job's worker, one after another.
+pub(crate) async fn packed(site: &mut Site, table: &mut Table) -> Result<(), Fault> {
+    let mut orders = Vec::new();
+    for _ in 0..PACKED {
+        let mut order = site.order(Program::NoOp)?;
+        order.grant.plan.isolation = Isolation::Job;
+        orders.push(order);
+    }
+    let start = now();
+    for order in &orders {
+        site.start(order).await?;
+        let ended = site.ended().await?;
+        site.discard(&ended).await?;
+    }
+    let took: Duration = now() - start;
+    let each = took / u32::try_from(PACKED)?;
+    table.took("packed no-op task, one after another: each", each);
+    let rate = 1.0 / each.as_secs_f64();
+    table.value(
+        "packed no-op tasks, one job, one after another",
+        rate,
+        "a second",
+    );
+    Ok(())
+}
