@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{JobId, NodeId};
+use crate::id::{JobId, Namespace, NodeId};
 use crate::quantity::Resources;
 use crate::time::Time;
 use crate::view::{JobState, TaskCounts};
@@ -54,6 +54,21 @@ pub enum Wait {
         /// That many.
         most: u32,
     },
+    /// Room within the quota of the namespace.
+    Quota {
+        /// The namespace.
+        namespace: Namespace,
+        /// `CPU`, `memory` or `slots`.
+        resource: String,
+        /// What the namespace may have of it.
+        most: String,
+        /// What its jobs have.
+        used: String,
+        /// What a slot takes.
+        need: String,
+        /// Where the job stands among those of its namespace that wait.
+        queue: Standing,
+    },
     /// A node with a free slot.
     Room {
         /// Where the job stands among those that wait.
@@ -63,9 +78,11 @@ pub enum Wait {
     },
 }
 
-/// Where a job stands among those that wait for room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+/// Where a job stands among those of its namespace that wait for room.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Standing {
+    /// Whose queue it is.
+    pub queue: Namespace,
     /// 1 is the first; counted no further than 1001.
     pub position: u32,
     /// Whether it is that far behind, or further.
@@ -152,6 +169,17 @@ impl fmt::Display for Wait {
             Self::Room { nodes, .. } if nodes.total == 0 => {
                 f.write_str("no node has joined yet; start one: stint node --join URL")
             }
+            Self::Quota {
+                namespace,
+                resource,
+                most,
+                used,
+                need,
+                queue,
+            } => write!(
+                f,
+                "the quota of namespace {namespace} allows {resource} {most}: {used} are taken, a slot needs {need}; {queue}"
+            ),
             Self::Room { queue, nodes } => write!(f, "{nodes}; {queue}"),
         }
     }
@@ -160,7 +188,11 @@ impl fmt::Display for Wait {
 impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let later = if self.or_later { " or later" } else { "" };
-        write!(f, "position {}{later} in the queue", self.position)
+        write!(
+            f,
+            "position {}{later} in queue {}",
+            self.position, self.queue
+        )
     }
 }
 
@@ -247,12 +279,13 @@ mod tests {
             ..Fit::default()
         };
         let queue = Standing {
+            queue: "data-team".parse().unwrap(),
             position: 3,
             or_later: false,
         };
         assert_eq!(
             Wait::Room { queue, nodes: fit }.to_string(),
-            "2 of 3 nodes lack CPU: need 6, free 4 and 2; 1 is lost; position 3 in the queue"
+            "2 of 3 nodes lack CPU: need 6, free 4 and 2; 1 is lost; position 3 in queue data-team"
         );
     }
 

@@ -11,6 +11,7 @@ pub mod id;
 pub mod job;
 pub mod kit;
 pub mod link;
+pub mod namespace;
 pub mod outcome;
 pub mod problem;
 pub mod quantity;

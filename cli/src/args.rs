@@ -114,6 +114,9 @@ pub(crate) enum Verb {
     Uncordon(verb::cordon::UncordonArgs),
     /// Move a node's work elsewhere
     Drain(verb::drain::DrainArgs),
+    /// Decide and list what namespaces may have
+    #[command(subcommand)]
+    Namespace(verb::namespace::NamespaceVerb),
     /// Push, list and inspect modules
     #[command(subcommand)]
     Module(verb::module::ModuleVerb),

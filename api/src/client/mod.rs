@@ -8,6 +8,7 @@
 mod error;
 mod follow;
 mod link;
+mod namespaces;
 mod nodes;
 mod patience;
 mod sse;

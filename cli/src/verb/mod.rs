@@ -12,6 +12,7 @@ pub(crate) mod jobs;
 pub(crate) mod kit;
 pub(crate) mod logs;
 pub(crate) mod module;
+pub(crate) mod namespace;
 pub(crate) mod node;
 pub(crate) mod nodes;
 pub(crate) mod rerun;
@@ -61,6 +62,7 @@ pub(crate) fn perform(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Suspend(args) => done(block_on(threads, suspend::suspend(global, args))?),
         Verb::Resume(args) => done(block_on(threads, suspend::resume(global, args))?),
         Verb::Rerun(args) => done(block_on(threads, rerun::perform(global, args))?),
+        Verb::Namespace(verb) => done(block_on(threads, namespace::perform(global, verb))?),
         Verb::Nodes(args) => done(block_on(threads, nodes::perform(global, args))?),
         Verb::Cordon(args) => done(block_on(threads, cordon::cordon(global, args))?),
         Verb::Uncordon(args) => done(block_on(threads, cordon::uncordon(global, args))?),

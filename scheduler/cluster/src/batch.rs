@@ -5,7 +5,8 @@ use stint_api::time::Time;
 
 use crate::cluster::Cluster;
 use crate::effects::Effects;
-use crate::submit::{IdempotencyKey, Submission, SubmitError};
+use crate::refusal::SubmitError;
+use crate::submit::{IdempotencyKey, Submission};
 
 /// Jobs are not accepted together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +63,7 @@ impl Cluster {
             }
         }
         let index = count - 1;
-        self.room_for(records.len())
+        self.room_for(records.iter())
             .map_err(|source| BatchError::Job { index, source })?;
         let mut draft = self.begin(now);
         let mut records = records.into_iter();

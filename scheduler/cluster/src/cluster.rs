@@ -7,6 +7,7 @@ use stint_api::id::{ClusterId, Digest, JobId, Namespace, NodeId};
 use stint_api::time::{Span, Time};
 use stint_api::view::ModuleView;
 
+use crate::account::Accounts;
 use crate::draft::Draft;
 use crate::job::Job;
 use crate::node::Node;
@@ -60,6 +61,8 @@ pub struct Cluster {
     pub(crate) queue: Queue,
     /// Which nodes have room; derived from `nodes` when one changes.
     pub(crate) shelves: Shelves,
+    /// What each namespace has; derived from `jobs`.
+    pub(crate) accounts: Accounts,
     /// Who holds slots of which priority; derived from `nodes` when one changes.
     pub(crate) ranks: Ranks,
     /// Nodes with room that is reserved.
@@ -93,6 +96,7 @@ impl Cluster {
             by_key: BTreeMap::new(),
             queue: Queue::default(),
             shelves: Shelves::default(),
+            accounts: Accounts::default(),
             ranks: Ranks::default(),
             reserving: BTreeSet::new(),
             followers: BTreeMap::new(),

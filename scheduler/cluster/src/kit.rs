@@ -11,7 +11,8 @@ use stint_api::view::ModuleView;
 
 use crate::cluster::Cluster;
 use crate::effects::Effects;
-use crate::submit::{MODULES_MAX, SubmitError, TooManyModules};
+use crate::refusal::SubmitError;
+use crate::submit::{MODULES_MAX, TooManyModules};
 
 /// Most kits of a namespace: a few languages, in a few versions.
 const KITS_MAX: usize = 64;

@@ -19,14 +19,15 @@
 //! | `hello`, `full` | `hello.rs` |
 //! | `report` | `report.rs`, which asks `verdict.rs` what an outcome costs |
 //! | `cordon`, `uncordon`, `drain` | `duty.rs` |
+//! | `set_namespace` | `account.rs` |
 //! | `tick`, `next_wake` | `lease.rs` |
-//! | placement, after any of them | `placement.rs` picks, `place.rs` grants |
-//! | who gives way to whom | `preempt.rs` |
+//! | placement, after any of them | `turns.rs` says whose turn it is, `placement.rs` picks, `place.rs` grants, `preempt.rs` makes room |
 //! | views | `view.rs`, `task_runs.rs`, `waiting.rs`, `census.rs` |
 //!
 //! Durable are job, chunk, page, node, module, namespace and meta records
 //! (`record.rs`); a pending or finished task is one bit of a chunk, nothing more.
 
+mod account;
 mod batch;
 mod bitmap;
 mod cancel;
@@ -50,6 +51,7 @@ mod placement;
 mod preempt;
 mod queue;
 mod record;
+mod refusal;
 mod report;
 mod rerun;
 mod restore;
@@ -59,10 +61,12 @@ mod shelves;
 mod submit;
 mod suspend;
 mod task_runs;
+mod turns;
 mod verdict;
 mod view;
 mod waiting;
 
+pub use account::NamespaceError;
 pub use batch::BatchError;
 pub use cancel::CancelError;
 pub use census::Census;
@@ -74,9 +78,10 @@ pub use key::{ParseKeyError, RecordKey};
 pub use kit::KitError;
 pub use page::{History, PageIndex};
 pub use record::RecordError;
+pub use refusal::SubmitError;
 pub use report::StaleGeneration;
 pub use rerun::{Rerun, RerunError};
 pub use restore::RestoreError;
-pub use submit::{IdempotencyKey, Submission, SubmitError, TooManyModules};
+pub use submit::{IdempotencyKey, Submission, TooManyModules};
 pub use suspend::SuspendError;
 pub use view::{JobsError, JobsQuery};

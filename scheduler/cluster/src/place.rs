@@ -1,9 +1,6 @@
 //! Grants given out and taken back: the only file that moves a task between
 //! pending and granted, and a slot's share between a node and a grant.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use stint_api::id::{GrantId, JobId, NodeId, TaskIndex};
 use stint_api::link::{self, KitPlan, Order, Plan};
 use stint_api::tasks::runs;
@@ -25,53 +22,20 @@ pub(crate) enum Placed {
     Granted,
     /// None of them may have a slot of that shape.
     Nothing,
+    /// Their namespace may have no such slot more.
+    OverQuota,
     /// Such a slot is free nowhere.
     NoRoom,
 }
 
 impl Cluster {
-    /// Grants pending tasks to nodes: jobs by priority, then by age. One that fits
-    /// nowhere holds up those behind it that want the same shape, and no other.
+    /// Grants pending tasks to nodes, and makes room for those that go before others.
     pub(crate) fn place(&mut self, draft: &mut Draft) {
         self.seat(draft);
         if self.shelves.has_room() {
             self.fill(draft);
         }
         self.preempt(draft);
-    }
-
-    /// Grants what fits into free room.
-    fn fill(&mut self, draft: &mut Draft) {
-        let queue = std::mem::take(&mut self.queue);
-        let lines: Vec<_> = queue.lines().collect();
-        let mut lines: Vec<_> = lines
-            .into_iter()
-            .map(|(shape, line)| (shape, line.iter()))
-            .collect();
-        let mut heads = BinaryHeap::new();
-        for (index, (_, line)) in lines.iter_mut().enumerate() {
-            heads.extend(line.next().map(|place| Reverse((place, index))));
-        }
-        while let Some(Reverse((place, index))) = heads.pop() {
-            let (shape, line) = &mut lines[index];
-            if self.place_job(draft, &place.job, shape) {
-                heads.extend(line.next().map(|place| Reverse((place, index))));
-            } else if !self.shelves.has_room() {
-                break;
-            }
-        }
-        self.queue = queue;
-    }
-
-    /// Grants as much of one job as fits; false when a slot of that shape is free nowhere.
-    fn place_job(&mut self, draft: &mut Draft, id: &JobId, shape: &Shape) -> bool {
-        loop {
-            match self.grant_next(draft, id, shape, None) {
-                Placed::Granted => {}
-                Placed::Nothing => return true,
-                Placed::NoRoom => return false,
-            }
-        }
     }
 
     /// Grants the next run of a job's tasks: to the node that suits best, or to that one.
@@ -99,6 +63,9 @@ impl Cluster {
             module: &job.record.spec.module,
             avoid: run.trouble.avoid.as_ref(),
         };
+        if self.quota_left(&id.namespace, &shape.need()) == 0 {
+            return Placed::OverQuota;
+        }
         let pick = || self.shelves.pick(&self.nodes, wish);
         let Some(node) = node.cloned().or_else(pick) else {
             return Placed::NoRoom;
@@ -136,6 +103,7 @@ impl Cluster {
         if let Some(known) = self.nodes.get_mut(&node) {
             known.take(grant_id, share);
             self.ranks.add(priority, &node);
+            self.accounts.take(&id.namespace, share);
             self.shelves.changed(&node, known);
         }
         draft.chunk(id, run.chunk);
@@ -158,7 +126,8 @@ impl Cluster {
             return;
         };
         let node = grant.node.clone();
-        let priority = job.record.spec.priority;
+        let spec = &job.record.spec;
+        let (share, priority) = (grant.share(spec), spec.priority);
         draft.chunk(&id.job, index);
         draft.place = true;
         if job.settle(id.grant, task, to) == Some(true)
@@ -166,6 +135,7 @@ impl Cluster {
         {
             known.give_back(id);
             self.ranks.remove(priority, &node);
+            self.accounts.give_back(&id.job.namespace, share);
             self.shelves.changed(&node, known);
         }
     }

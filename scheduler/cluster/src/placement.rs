@@ -69,6 +69,12 @@ pub(crate) fn load(node: &Node, shape: &Shape) -> Option<u64> {
     })
 }
 
+/// What the nodes have together that are there.
+pub(crate) fn whole(nodes: &BTreeMap<NodeId, Node>) -> Resources {
+    let ready = nodes.values().filter(|node| node.is_ready());
+    ready.fold(Resources::default(), |sum, node| sum + node.record.capacity)
+}
+
 /// How many slots of that shape the nodes have when they are empty.
 pub(crate) fn slots(nodes: &BTreeMap<NodeId, Node>, shape: &Shape) -> u64 {
     let need: Resources = shape.need();

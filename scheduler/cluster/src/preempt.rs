@@ -12,12 +12,14 @@
 //! nothing. Nothing of this is durable: a victim's grant is an ordinary one until
 //! its node gives it back, and a scheduler that starts again decides anew.
 //!
+//! Jobs of another namespace give way only while that has the larger share.
+//!
 //! It ends: only lower priorities give way, so nobody takes their place back; and a
 //! task gives way [`PREEMPTIONS_MAX`] times at most, so it is done one day.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stint_api::id::{GrantId, JobId, NodeId};
+use stint_api::id::{GrantId, JobId, Namespace, NodeId};
 use stint_api::link::Order;
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Resources;
@@ -58,6 +60,17 @@ struct Loss {
     grants: usize,
     /// Decides between equals.
     node: NodeId,
+}
+
+/// Who wants a slot of others.
+struct Claim<'a> {
+    place: &'a Place,
+    shape: &'a Shape,
+    now: Time,
+    /// What the nodes have together.
+    whole: Resources,
+    /// The share of its namespace.
+    share: u128,
 }
 
 /// A grant that could give way.
@@ -148,24 +161,35 @@ impl Cluster {
         let lines = self.queue.lines();
         let lines =
             lines.filter(|(_, line)| line.first().is_some_and(|head| head.priority() > lowest));
-        let mut heads: Vec<(Place, Shape)> = Vec::new();
+        let whole = self.shelves.whole(&self.nodes);
+        let mut heads: Vec<(u128, Place, Shape)> = Vec::new();
         for (shape, line) in lines {
             let above = line.iter().take_while(|place| place.priority() > lowest);
-            let above = above.take(SEARCHES_MAX);
-            heads.extend(above.map(|place| (place.clone(), shape.clone())));
+            heads.extend(above.take(SEARCHES_MAX).map(|place| {
+                let share = self.share(&place.job.namespace, &whole);
+                (share, place.clone(), shape.clone())
+            }));
         }
         heads.sort_unstable();
         let mut searches = SEARCHES_MAX;
-        for (place, shape) in heads {
+        for (share, place, shape) in heads {
+            let claim = Claim {
+                place: &place,
+                shape: &shape,
+                now: draft.now,
+                whole,
+                share,
+            };
             let mut wanted = self.slots_wanted(&place.job, &shape);
             wanted = wanted.saturating_sub(self.slots_reserved(&place.job));
+            wanted = wanted.min(self.quota_to_reserve(&place.job.namespace, &shape));
             while wanted > 0 {
                 if searches == 0 || self.reserving_slots() >= RESERVATIONS_MAX {
                     return;
                 }
                 searches -= 1;
                 wanted -= 1;
-                let Some((node, victims)) = self.victims(draft.now, &place, &shape) else {
+                let Some((node, victims)) = self.victims(&claim) else {
                     break;
                 };
                 self.reserve(draft, (&node, &victims), &place.job, &shape);
@@ -197,9 +221,19 @@ impl Cluster {
         reserved.filter(|one| one.job == *job).count()
     }
 
+    /// How many slots of that shape the quota leaves, beside those that are reserved.
+    fn quota_to_reserve(&self, namespace: &Namespace, shape: &Shape) -> usize {
+        let reserved = self.reserving_nodes().flat_map(|node| &node.reserved);
+        let reserved = reserved.filter(|one| one.job.namespace == *namespace);
+        let left = self.quota_left(namespace, &shape.need());
+        let left = usize::try_from(left).unwrap_or(usize::MAX);
+        left.saturating_sub(reserved.count())
+    }
+
     /// The grants whose loss is least for one slot of that shape, and their node.
-    fn victims(&self, now: Time, place: &Place, shape: &Shape) -> Option<(NodeId, Vec<GrantId>)> {
-        let nodes = self.ranks.below(place.priority());
+    fn victims(&self, claim: &Claim<'_>) -> Option<(NodeId, Vec<GrantId>)> {
+        let shape = claim.shape;
+        let nodes = self.ranks.below(claim.place.priority());
         let nodes = nodes.filter_map(|id| Some((id, self.nodes.get(id)?)));
         let nodes = nodes.filter(|(_, node)| {
             let record = &node.record;
@@ -207,7 +241,7 @@ impl Cluster {
             fits && node.takes_work() && shape.allows(&record.labels)
         });
         let least = nodes.take(CANDIDATES_MAX).filter_map(|(id, node)| {
-            let victims = self.victims_on(now, node, place, shape)?;
+            let victims = self.victims_on(node, claim)?;
             let loss = Loss {
                 priority: victims
                     .iter()
@@ -226,14 +260,8 @@ impl Cluster {
     }
 
     /// The grants of a node that would make the room; none when they do not suffice.
-    fn victims_on(
-        &self,
-        now: Time,
-        node: &Node,
-        place: &Place,
-        shape: &Shape,
-    ) -> Option<Vec<Victim>> {
-        let need = shape.need();
+    fn victims_on(&self, node: &Node, claim: &Claim<'_>) -> Option<Vec<Victim>> {
+        let need = claim.shape.need();
         let leaving = node
             .slots()
             .filter(|(id, _)| node.preempted.contains_key(*id));
@@ -245,8 +273,7 @@ impl Cluster {
             .slots()
             .filter(|(id, _)| !node.preempted.contains_key(*id));
         let mut held: Vec<Victim> = held
-            .filter_map(|(id, share)| self.victim(now, id, *share))
-            .filter(|victim| victim.priority < place.priority())
+            .filter_map(|(id, share)| self.victim(claim, id, *share))
             .collect();
         held.sort_by(|one, other| {
             let key = |victim: &Victim| (victim.priority, victim.waste);
@@ -276,10 +303,17 @@ impl Cluster {
     }
 
     /// What is lost with a grant; nothing when it may not give way.
-    fn victim(&self, now: Time, id: &GrantId, share: Resources) -> Option<Victim> {
+    fn victim(&self, claim: &Claim<'_>, id: &GrantId, share: Resources) -> Option<Victim> {
         let job = self.jobs.get(&id.job)?;
         let (index, grant) = job.grant(id.grant)?;
         let chunk = job.chunk(index)?;
+        let priority = job.record.spec.priority;
+        let is_own = id.job.namespace == claim.place.job.namespace;
+        // A number alone takes nothing from a namespace that has no more than its part.
+        let is_theirs = || self.share(&id.job.namespace, &claim.whole) <= claim.share;
+        if priority >= claim.place.priority() || (!is_own && is_theirs()) {
+            return None;
+        }
         let gave_way = grant
             .tasks
             .first()
@@ -290,12 +324,12 @@ impl Cluster {
         }
         let ran = grant
             .running
-            .map(|running| now.since(running.since).as_nanos());
+            .map(|running| claim.now.since(running.since).as_nanos());
         let millis = ran.unwrap_or_default() / 1_000_000;
         Some(Victim {
             id: id.clone(),
             share,
-            priority: job.record.spec.priority,
+            priority,
             waste: millis.saturating_mul(u64::from(share.cpu.0)) / 1_000,
         })
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use stint_api::constraint::Constraint;
-use stint_api::id::JobId;
+use stint_api::id::{JobId, Namespace};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::time::Time;
 
@@ -72,34 +72,47 @@ impl Place {
     }
 }
 
-/// The lines; a job with tasks of several shapes stands in several.
+/// Jobs of one namespace that want slots of one shape.
+pub(crate) type Line = BTreeSet<Place>;
+
+/// The lines of each namespace; a job with tasks of several shapes stands in several.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    lines: BTreeMap<Shape, BTreeSet<Place>>,
+    lines: BTreeMap<Namespace, BTreeMap<Shape, Line>>,
     jobs: u64,
 }
 
 impl Queue {
     /// Puts a job into the lines of `shapes`, out of those of `before`.
     pub(crate) fn stand(&mut self, place: &Place, before: &[Shape], shapes: &[Shape]) {
+        let lines = self.lines.entry(place.job.namespace.clone()).or_default();
         for shape in before {
-            if let Some(line) = self.lines.get_mut(shape) {
+            if let Some(line) = lines.get_mut(shape) {
                 line.remove(place);
                 if line.is_empty() {
-                    self.lines.remove(shape);
+                    lines.remove(shape);
                 }
             }
         }
         for shape in shapes {
-            let line = self.lines.entry(shape.clone()).or_default();
+            let line = lines.entry(shape.clone()).or_default();
             line.insert(place.clone());
+        }
+        if lines.is_empty() {
+            self.lines.remove(&place.job.namespace);
         }
         self.jobs -= u64::from(!before.is_empty());
         self.jobs += u64::from(!shapes.is_empty());
     }
 
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (&Shape, &BTreeSet<Place>)> {
+    /// Those that wait, by namespace.
+    pub(crate) fn namespaces(&self) -> impl Iterator<Item = (&Namespace, &BTreeMap<Shape, Line>)> {
         self.lines.iter()
+    }
+
+    /// All lines.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&Shape, &Line)> {
+        self.lines.values().flatten()
     }
 
     /// How many jobs wait for room.
@@ -107,9 +120,10 @@ impl Queue {
         self.jobs
     }
 
-    /// How many stand before that place, counted up to `most`.
+    /// How many of its namespace stand before that place, counted up to `most`.
     pub(crate) fn ahead(&self, place: &Place, most: usize) -> usize {
-        let lines = self.lines.values();
+        let lines = self.lines.get(&place.job.namespace);
+        let lines = lines.into_iter().flat_map(BTreeMap::values);
         let ahead = lines.flat_map(|line| line.range(..place));
         ahead.take(most).count()
     }

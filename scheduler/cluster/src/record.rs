@@ -4,6 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use stint_api::id::ClusterId;
+use stint_api::namespace::{NamespaceSpec, Quota};
 
 use crate::key::RecordKey;
 
@@ -21,6 +22,25 @@ pub(crate) struct MetaRecord {
 pub(crate) struct NamespaceRecord {
     /// The number of its next job.
     pub(crate) next_job: u64,
+    /// What was decided about it.
+    #[serde(default)]
+    pub(crate) spec: NamespaceSpec,
+}
+
+impl NamespaceRecord {
+    /// Of one that nobody has used.
+    pub(crate) const FIRST: Self = Self {
+        next_job: 1,
+        spec: NamespaceSpec {
+            weight: 1,
+            quota: Quota {
+                cpu: None,
+                memory: None,
+                slots: None,
+                jobs: None,
+            },
+        },
+    };
 }
 
 /// A stored record cannot be read.

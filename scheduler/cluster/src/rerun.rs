@@ -6,7 +6,8 @@ use stint_api::time::Time;
 
 use crate::cluster::Cluster;
 use crate::effects::Effects;
-use crate::submit::{IdempotencyKey, Submission, SubmitError};
+use crate::refusal::SubmitError;
+use crate::submit::{IdempotencyKey, Submission};
 
 /// Which tasks of a job to run once more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -183,6 +183,8 @@ impl Cluster {
                 if let Some(node) = self.nodes.get_mut(&grant.node) {
                     node.take(grant_id, grant.share(&job.record.spec));
                     self.ranks.add(job.record.spec.priority, &grant.node);
+                    let share = grant.share(&job.record.spec);
+                    self.accounts.take(&id.namespace, share);
                 }
             }
             // The chunk is written before the job that it belongs to.

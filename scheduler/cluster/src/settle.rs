@@ -31,6 +31,9 @@ impl Cluster {
             self.stand(&id);
             draft.place |= !self.reserving.is_empty();
             let is_open = self.jobs.get(&id).is_some_and(Job::is_open);
+            if !is_open {
+                self.accounts.closed(&id);
+            }
             if !is_open && let Some(followers) = self.followers.remove(&id) {
                 draft.touched.extend(followers);
             }

@@ -11,7 +11,7 @@ use stint_api::id::{Digest, NodeId};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 
 use crate::node::Node;
-use crate::placement::{Wish, load, scan, slots};
+use crate::placement::{Wish, load, scan, slots, whole};
 use crate::queue::Shape;
 
 type Nodes = BTreeMap<NodeId, Node>;
@@ -44,6 +44,8 @@ pub(crate) struct Shelves {
     log_number: u64,
     /// Counts changes of what nodes are, beside what is free.
     altered: u64,
+    /// What the nodes have together, as of the alteration of that number.
+    whole: Option<(u64, Resources)>,
     /// Counts uses.
     uses: u64,
 }
@@ -101,6 +103,18 @@ impl Shelves {
     /// Whether anything could fit anywhere.
     pub(crate) fn has_room(&self) -> bool {
         !self.open.is_empty()
+    }
+
+    /// What the nodes have together that are there.
+    pub(crate) fn whole(&mut self, nodes: &Nodes) -> Resources {
+        match self.whole {
+            Some((known, whole)) if known == self.altered => whole,
+            _ => {
+                let whole = whole(nodes);
+                self.whole = Some((self.altered, whole));
+                whole
+            }
+        }
     }
 
     /// How many slots of that shape the nodes have when they are empty.

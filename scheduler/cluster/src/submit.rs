@@ -1,26 +1,29 @@
 //! Somebody submits a job, or pushes a module that jobs may name. What no node
 //! could ever run is refused here; what merely has to wait is not.
 
+use std::collections::BTreeMap;
+
 use stint_api::id::{Digest, JobId, Namespace, NodeId};
 use stint_api::job::{InvalidSpec, JobSpec};
+use stint_api::namespace::Used;
 use stint_api::quantity::Resources;
 use stint_api::time::Time;
 use stint_api::view::{EventKind, ModuleView};
 
+use crate::account::{NAMESPACES_MAX, slots_left};
 use crate::cluster::{Cluster, Config};
 use crate::draft::Draft;
 use crate::effects::Effects;
 use crate::job::{CHUNK_TASKS, Idempotency, Job, JobRecord, Life};
 use crate::node::Node;
 use crate::record::{NamespaceRecord, to_bytes};
+use crate::refusal::SubmitError;
 
 /// Longest idempotency key: twice what a UUID or a digest in text takes, and more.
-const KEY_BYTES_MAX: usize = 255;
+pub(crate) const KEY_BYTES_MAX: usize = 255;
 /// Most jobs that a cluster keeps, those that are over included: a few KiB of
 /// memory each, so that all of them stay below a GiB.
 const JOBS_MAX: usize = 200_000;
-/// Most namespaces: each job names one, so a slip of the pen must not make them without end.
-const NAMESPACES_MAX: usize = 10_000;
 /// Texts that are this short fit into a record even when every character is escaped.
 const TEXT_BYTES_SMALL: usize = Config::RECORD_BYTES_MAX / 8;
 /// Most modules of all namespaces: a few hundred bytes of memory each.
@@ -54,93 +57,10 @@ impl Submission {
     }
 }
 
-/// A job is not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    /// The idempotency key is not one.
-    #[error("an idempotency key has 1 to {KEY_BYTES_MAX} printable ASCII characters")]
-    BadKey,
-    /// The key made another job before.
-    #[error("the idempotency key `{key}` was used for job `{job}`, whose body was another one")]
-    KeyReused {
-        /// The key.
-        key: String,
-        /// The job that it made.
-        job: JobId,
-    },
-    /// A field has a value that no cluster could accept.
-    #[error(transparent)]
-    Invalid(#[from] InvalidSpec),
-    /// The namespace has no such module.
-    #[error(
-        "module `{module}` is not in namespace `{namespace}`; push it first: stint module push FILE"
-    )]
-    UnknownModule {
-        /// The module.
-        module: Digest,
-        /// Where it was looked for.
-        namespace: Namespace,
-    },
-    /// The namespace has no such kit.
-    #[error(
-        "there is no kit `{kit}` in namespace `{namespace}`; add it first: stint kit add {kit}"
-    )]
-    UnknownKit {
-        /// The kit.
-        kit: String,
-        /// Where it was looked for.
-        namespace: Namespace,
-    },
-    /// There is no such job to run after.
-    #[error("`after`: there is no job `{0}`")]
-    UnknownParent(JobId),
-    /// A slot of the job is larger than every node.
-    #[error(
-        "never fits: the largest node has {}, a slot of this job takes {} (`{node}` is the largest)",
-        amounts(has),
-        amounts(need)
-    )]
-    NeverFits {
-        /// What a slot takes.
-        need: Resources,
-        /// The node that comes nearest.
-        node: NodeId,
-        /// What it has.
-        has: Resources,
-    },
-    /// Arguments, environment and inputs together make too large a record.
-    #[error(
-        "arguments, environment and inputs take {bytes} bytes together; at most {}",
-        Config::RECORD_BYTES_MAX
-    )]
-    TooLarge {
-        /// Bytes of the record.
-        bytes: usize,
-    },
-    /// The cluster keeps as many jobs or namespaces as it can.
-    #[error("this cluster has {most} {what} already, one more is too many")]
-    TooMany {
-        /// `jobs` or `namespaces`.
-        what: &'static str,
-        /// How many it may have.
-        most: usize,
-    },
-}
-
 /// The cluster keeps as many modules as it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this cluster has {MODULES_MAX} modules already, one more is too many")]
 pub struct TooManyModules;
-
-/// An amount of each resource, as people read it.
-pub(crate) fn amounts(resources: &Resources) -> String {
-    let Resources {
-        cpu,
-        memory,
-        scratch,
-    } = resources;
-    format!("cpu {cpu}, memory {memory}, scratch {scratch}")
-}
 
 impl Cluster {
     /// Accepts a job. The answer may be given once the effects are durable; for
@@ -170,7 +90,7 @@ impl Cluster {
             return Ok((Submission::Known(known), Effects::default()));
         }
         let record = self.checked(now, spec, key, rerun_of)?;
-        self.room_for(1)?;
+        self.room_for(std::iter::once(&record))?;
         let mut draft = self.begin(now);
         let id = self.enter(&mut draft, record);
         Ok((Submission::New(id), self.seal(draft)))
@@ -225,12 +145,32 @@ impl Cluster {
         id
     }
 
-    /// Whether the cluster may keep so many jobs more.
-    pub(crate) fn room_for(&self, jobs: usize) -> Result<(), SubmitError> {
-        let what = "jobs";
-        if self.jobs.len() + jobs > JOBS_MAX {
-            let most = JOBS_MAX;
+    /// Whether the cluster may keep those jobs too, and their namespaces may have them.
+    pub(crate) fn room_for<'a>(
+        &self,
+        records: impl Iterator<Item = &'a JobRecord>,
+    ) -> Result<(), SubmitError> {
+        let mut jobs: BTreeMap<&Namespace, u32> = BTreeMap::new();
+        let mut count = self.jobs.len();
+        for record in records {
+            *jobs.entry(&record.spec.namespace).or_default() += 1;
+            count += 1;
+        }
+        if count > JOBS_MAX {
+            let (what, most) = ("jobs", JOBS_MAX);
             return Err(SubmitError::TooMany { what, most });
+        }
+        for (namespace, more) in jobs {
+            let most = self.decided(namespace).quota.jobs;
+            let used = self.accounts.used(namespace).jobs;
+            if let Some(most) = most.filter(|most| used.saturating_add(more) > *most) {
+                let namespace = namespace.clone();
+                return Err(SubmitError::QuotaJobs {
+                    namespace,
+                    used,
+                    most,
+                });
+            }
         }
         Ok(())
     }
@@ -268,6 +208,9 @@ impl Cluster {
         if let Some(idempotency) = &job.record.idempotency {
             let key = (namespace, idempotency.key.clone());
             self.by_key.insert(key, id.clone());
+        }
+        if job.is_open() {
+            self.accounts.opened(&id);
         }
         self.by_time.insert((job.record.submitted_at, id.clone()));
         self.jobs.insert(id, job);
@@ -336,6 +279,15 @@ impl Cluster {
             let node = node.clone();
             return Err(SubmitError::NeverFits { need, node, has });
         }
+        let quota = self.decided(namespace).quota;
+        if slots_left(&quota, &Used::default(), &need) == 0 {
+            let namespace = namespace.clone();
+            return Err(SubmitError::QuotaTooSmall {
+                namespace,
+                need,
+                quota,
+            });
+        }
         if self.namespaces.len() >= NAMESPACES_MAX && !self.namespaces.contains_key(namespace) {
             let (what, most) = ("namespaces", NAMESPACES_MAX);
             return Err(SubmitError::TooMany { what, most });
@@ -358,8 +310,8 @@ impl Cluster {
 
     /// The number of the namespace's next job, now taken.
     fn number(&mut self, namespace: &Namespace) -> u64 {
-        let first = NamespaceRecord { next_job: 1 };
-        let record = self.namespaces.entry(namespace.clone()).or_insert(first);
+        let record = self.namespaces.entry(namespace.clone());
+        let record = record.or_insert(NamespaceRecord::FIRST);
         let number = record.next_job;
         record.next_job += 1;
         number

@@ -2,7 +2,8 @@
 
 use stint_api::explain::{Explanation, Fit, Lack, Largest, Standing, Wait};
 use stint_api::id::JobId;
-use stint_api::quantity::Resources;
+use stint_api::namespace::Quota;
+use stint_api::quantity::{Bytes, Millicores, Resources};
 
 use crate::cluster::Cluster;
 use crate::duty::Duty;
@@ -73,21 +74,58 @@ impl<'a> Explainer<'a> {
         {
             return Some(Wait::Parallelism { most });
         }
-        Some(Wait::Room {
-            queue: self.standing(id, job),
-            nodes: self.fit(
-                &job.queued
-                    .first()
-                    .cloned()
-                    .unwrap_or_else(|| job.shape(None)),
-            ),
-        })
+        let first = job.queued.first().cloned();
+        let shape = first.unwrap_or_else(|| job.shape(None));
+        let queue = self.standing(id, job);
+        if let Some(wait) = self.over_quota(id, &shape.need(), &queue) {
+            return Some(wait);
+        }
+        let nodes = self.fit(&shape);
+        Some(Wait::Room { queue, nodes })
+    }
+
+    /// What of its quota the namespace has used up, if a slot more is too many.
+    fn over_quota(&self, id: &JobId, need: &Resources, queue: &Standing) -> Option<Wait> {
+        let namespace = &id.namespace;
+        let Quota {
+            cpu,
+            memory,
+            slots,
+            jobs: _,
+        } = self.cluster.decided(namespace).quota;
+        let used = self.cluster.accounts.used(namespace);
+        let part =
+            |resource, most: Option<(u64, String)>, used: (u64, String), need: (u64, String)| {
+                let (most, text) = most?;
+                (most.saturating_sub(used.0) < need.0).then(|| Wait::Quota {
+                    namespace: namespace.clone(),
+                    resource: String::from(resource),
+                    most: text,
+                    used: used.1,
+                    need: need.1,
+                    queue: queue.clone(),
+                })
+            };
+        let cores = |amount: Millicores| (u64::from(amount.0), amount.to_string());
+        let bytes = |amount: Bytes| (amount.0, amount.to_string());
+        let count = |amount: u32| (u64::from(amount), amount.to_string());
+        part("CPU", cpu.map(cores), cores(used.cpu), cores(need.cpu))
+            .or_else(|| {
+                part(
+                    "memory",
+                    memory.map(bytes),
+                    bytes(used.memory),
+                    bytes(need.memory),
+                )
+            })
+            .or_else(|| part("slots", slots.map(count), count(used.slots), count(1)))
     }
 
     fn standing(&self, id: &JobId, job: &Job) -> Standing {
         let place = Place::of(id, &job.record);
         let ahead = self.cluster.queue.ahead(&place, AHEAD_MAX);
         Standing {
+            queue: id.namespace.clone(),
             position: u32::try_from(ahead + 1).unwrap_or(u32::MAX),
             or_later: ahead == AHEAD_MAX,
         }

@@ -92,6 +92,8 @@ kinds! {
         "PUT /v1/files puts a file; the stint command does so by itself";
     NEVER_FITS: "never-fits", UNPROCESSABLE_ENTITY, "The job fits on no node",
         "ask for less, or add a larger node (`stint nodes` lists them)";
+    QUOTA: "quota", FORBIDDEN, "The quota of the namespace does not allow it",
+        "wait for jobs to end, ask for less, or let an administrator raise the quota: `stint namespace set`";
     KEY_REUSED: "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The key made another job",
         "choose a new key for another job; a random one never repeats";
     MODULE_REJECTED: "module-rejected", UNPROCESSABLE_ENTITY, "The module cannot run here",

@@ -15,6 +15,7 @@ mod kits;
 mod link;
 mod logs;
 mod modules;
+mod namespaces;
 mod nodes;
 mod openapi;
 mod pages;
@@ -89,6 +90,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/files/{digest}", get(files::show))
         .route("/v1/kits", get(kits::list))
         .route("/v1/kits/{name}", get(kits::show).put(kits::put))
+        .route("/v1/namespaces", get(namespaces::list))
+        .route(
+            "/v1/namespaces/{name}",
+            get(namespaces::show).put(namespaces::put),
+        )
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/{id}", post(nodes::act))
         .route("/v1/link/hello", post(link::hello))

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use stint_api::explain::Explanation;
 use stint_api::job::{JobBatch, JobSpec};
 use stint_api::kit::{FileView, Kit, KitList, KitSpec};
+use stint_api::namespace::{NamespaceList, NamespaceSpec, NamespaceView};
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_api::view::{
     BatchSubmitted, Event, JobList, JobView, LogChunk, ModuleList, ModuleView, NodeList, NodeView,
@@ -132,6 +133,10 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/kits/{name}", "Show a kit", Content::Json(of::<Kit>)).with(inline::<OfParams>),
     get("/v1/kits/{name}", "Add a kit whose module and files were put before", Content::Json(of::<Kit>))
         .takes("put", Content::Json(of::<KitSpec>), "201").with(inline::<OfParams>),
+    get("/v1/namespaces", "List namespaces: quota, weight, and what they have", Content::Json(of::<NamespaceList>)),
+    get("/v1/namespaces/{name}", "Show a namespace", Content::Json(of::<NamespaceView>)),
+    get("/v1/namespaces/{name}", "Decide the quota and the weight of a namespace, in place of what was decided before", Content::Json(of::<NamespaceView>))
+        .takes("put", Content::Json(of::<NamespaceSpec>), "200"),
     get("/v1/nodes", "List nodes", Content::Json(of::<NodeList>)),
     get("/v1/nodes/{id}:cordon", "Give a node no new work; what it has goes on", Content::Json(of::<NodeView>))
         .takes("post", Content::Nothing, "200"),

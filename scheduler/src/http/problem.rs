@@ -12,8 +12,8 @@ use stint_api::id::{Digest, JobId, Namespace, NodeId, ParseIdError};
 use stint_api::job::InvalidSpec;
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_cluster::{
-    BatchError, HelloError, JobsError, KitError, RerunError, StaleGeneration, SubmitError,
-    SuspendError, TooManyModules, UnknownNode,
+    BatchError, HelloError, JobsError, KitError, NamespaceError, RerunError, StaleGeneration,
+    SubmitError, SuspendError, TooManyModules, UnknownNode,
 };
 
 use super::json::JsonError;
@@ -92,6 +92,8 @@ pub(crate) enum ApiError {
     KeyInFlight { key: String },
     #[error("{0}")]
     Submit(SubmitError),
+    #[error("{0}")]
+    Namespace(NamespaceError),
     #[error("{}", of_batch(.0))]
     Batch(BatchError),
     #[error("{0}")]
@@ -181,10 +183,11 @@ impl ApiError {
             Self::KitName { .. } => &kinds::BAD_ID,
             Self::NoFile { .. } => &kinds::NO_FILE,
             Self::FileUnknown { .. } => &kinds::FILE_UNKNOWN,
-            Self::Kit(_) | Self::AddKit(KitError::Invalid(_) | KitError::Taken { .. }) => {
-                &kinds::INVALID_FIELD
-            }
+            Self::Namespace(NamespaceError::Invalid(_))
+            | Self::Kit(_)
+            | Self::AddKit(KitError::Invalid(_) | KitError::Taken { .. }) => &kinds::INVALID_FIELD,
             Self::AddKit(KitError::TooMany | KitError::TooManyModules(_))
+            | Self::Namespace(NamespaceError::TooMany)
             | Self::TooManyFiles(_) => &kinds::TOO_MANY,
             Self::Method { .. } => &kinds::METHOD,
             Self::KeyInFlight { .. } => &kinds::KEY_IN_FLIGHT,
@@ -270,6 +273,7 @@ fn of_submit(error: &SubmitError) -> &'static Kind {
         SubmitError::UnknownModule { .. } => &kinds::MODULE_UNKNOWN,
         SubmitError::UnknownKit { .. } => &kinds::KIT_UNKNOWN,
         SubmitError::NeverFits { .. } => &kinds::NEVER_FITS,
+        SubmitError::QuotaJobs { .. } | SubmitError::QuotaTooSmall { .. } => &kinds::QUOTA,
         SubmitError::TooMany { .. } => &kinds::TOO_MANY,
     }
 }

@@ -5,6 +5,7 @@
 mod input;
 mod jobs;
 mod kits;
+mod namespaces;
 mod nodes;
 mod stopping;
 mod streams;

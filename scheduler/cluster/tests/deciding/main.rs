@@ -18,6 +18,7 @@ mod publishing;
 mod reporting;
 mod rerunning;
 mod restoring;
+mod sharing;
 mod submitting;
 mod suspending;
 mod viewing;
@@ -84,8 +85,12 @@ impl Site {
     }
 
     pub(crate) fn push(&mut self, digest: Digest, memory_min: Bytes) {
+        self.push_to("default", digest, memory_min);
+    }
+
+    pub(crate) fn push_to(&mut self, namespace: &str, digest: Digest, memory_min: Bytes) {
         let module = ModuleView {
-            namespace: "default".parse().unwrap(),
+            namespace: namespace.parse().unwrap(),
             digest,
             size: Bytes(9),
             kind: "core".into(),
@@ -167,7 +172,10 @@ impl Site {
 
     /// What a node says of an attempt whose task is done with it.
     pub(crate) fn end(&self, attempt: &str, outcome: Outcome) -> Ended {
-        let attempt = id(attempt);
+        self.end_of(id(attempt), outcome)
+    }
+
+    pub(crate) fn end_of(&self, attempt: AttemptId, outcome: Outcome) -> Ended {
         Ended {
             id: attempt.grant_id(),
             tasks: TaskRange::one(attempt.task),

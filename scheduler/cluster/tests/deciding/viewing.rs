@@ -162,13 +162,13 @@ fn why_a_job_waits_is_said_with_numbers() {
     assert_eq!(
         why(&site),
         "all 3 tasks wait: the one node is too small: the largest, `node-a`, has cpu 1, \
-         memory 32Mi, scratch 64Mi; position 1 in the queue"
+         memory 32Mi, scratch 64Mi; position 1 in queue default"
     );
     site.node("node-a", 1);
     assert_eq!(
         why(&site),
         "2 of 3 tasks wait: the one node lacks CPU: need 1, free 0; 1 lacks memory: need 64Mi, \
-         free 0; 1 lacks scratch: need 64Mi, free 0; position 1 in the queue"
+         free 0; 1 lacks scratch: need 64Mi, free 0; position 1 in queue default"
     );
     site.node("node-b", 2);
     assert_eq!(
@@ -178,7 +178,7 @@ fn why_a_job_waits_is_said_with_numbers() {
     site.pass(SILENCE);
     assert_eq!(
         why(&site),
-        "all 3 tasks wait: 2 of 2 nodes are lost; position 1 in the queue"
+        "all 3 tasks wait: 2 of 2 nodes are lost; position 1 in queue default"
     );
     site.node("node-b", 0);
     let explained = site.heart.explain(&job).unwrap();
@@ -199,7 +199,7 @@ fn who_waits_behind_others_is_told_so() {
     }
     let last = "default.3".parse().unwrap();
     let why = site.view(&last).waiting.unwrap();
-    assert!(why.ends_with("; position 2 in the queue"), "{why}");
+    assert!(why.ends_with("; position 2 in queue default"), "{why}");
     let first = "default.1".parse().unwrap();
     assert_eq!(site.view(&first).waiting, None);
 }
