@@ -28,6 +28,8 @@ pub(crate) const ZYGOTE_VERB: &str = "__zygote";
 pub(crate) const JAIL_VERB: &str = "__jail";
 /// Hidden verb of a compiler.
 pub(crate) const COMPILER_VERB: &str = "__compile";
+/// The variable that tells a guest which task it is.
+pub(crate) const TASK_INDEX: &str = "STINT_TASK_INDEX";
 
 /// Becomes a keeper, zygote, worker or compiler when the first argument names one, and
 /// says with which code to exit. To be called first in `main`, while the

@@ -12,6 +12,7 @@ use wasmtime::{InstancePre, Linker};
 
 use crate::artifact;
 use crate::files::Files;
+use crate::given::Given;
 use crate::interrupt::Interrupt;
 use crate::io::Account;
 use crate::limiter::Limiter;
@@ -155,8 +156,21 @@ impl<'a> Berth<'a> {
         guest: &Guest,
         files: Files,
     ) -> Result<Attempt<'b>, Outcome> {
+        self.attempt_with(loaded, guest, &Given::new(files, guest, None))
+    }
+
+    /// The same with files that another attempt may have had before, and left untouched.
+    ///
+    /// # Errors
+    /// The outcome of an attempt that cannot be run.
+    pub fn attempt_with<'b>(
+        &'b self,
+        loaded: &'b Loaded,
+        guest: &Guest,
+        given: &Given,
+    ) -> Result<Attempt<'b>, Outcome> {
         let (host, logs) =
-            wasi::host(guest, files).map_err(|error| start_failed(error.to_string()))?;
+            wasi::host(guest, given).map_err(|error| start_failed(error.to_string()))?;
         Ok(Attempt {
             berth: self,
             loaded,

@@ -43,11 +43,14 @@ struct State {
     in_time: Instant,
     /// Bytes that the disk did not take.
     lost: u64,
+    /// To be called before the first byte is written.
+    speaks: Option<fn()>,
 }
 
 impl Log {
-    /// Into `file`, from its end on; at most `max` bytes are kept in it.
-    pub(crate) fn new(file: File, max: u64) -> Self {
+    /// Into `file`, from its end on; at most `max` bytes are kept in it. `speaks` is
+    /// called before the first of them is there.
+    pub(crate) fn new(file: File, max: u64, speaks: Option<fn()>) -> Self {
         let written = file.metadata().map_or(0, |metadata| metadata.len());
         Self(Arc::new(Mutex::new(State {
             file,
@@ -56,7 +59,13 @@ impl Log {
             late: VecDeque::new(),
             in_time: Instant::now(),
             lost: 0,
+            speaks,
         })))
+    }
+
+    /// Whether nothing was ever written to it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state().written == 0
     }
 
     /// Bytes that the guest, which writes no more, wrote and nobody will read.
@@ -74,6 +83,9 @@ impl Log {
     /// Never fails: a program is not to die of its log. What the disk does not take counts as dropped.
     fn append(&self, bytes: &[u8]) {
         let mut state = self.state();
+        if let Some(speaks) = state.speaks.take_if(|_| !bytes.is_empty()) {
+            speaks();
+        }
         state.late.extend(bytes);
         state.written = state.written.saturating_add(bytes.len() as u64);
         let is_flood = state.is_past_the_head() && bytes.len() >= PIECE_BYTES;
@@ -188,7 +200,7 @@ mod tests {
     #[test]
     fn a_flood_is_whole_when_it_is_over() {
         let file = tempfile::tempfile().unwrap();
-        let log = Log::new(file.try_clone().unwrap(), MAX);
+        let log = Log::new(file.try_clone().unwrap(), MAX, None);
         let pieces = (0..200).map(|number| [number; 50_000]);
         let all: Vec<u8> = pieces.clone().flatten().collect();
         pieces.for_each(|piece| log.append(&piece));
@@ -201,7 +213,7 @@ mod tests {
     #[test]
     fn a_line_after_a_flood_is_there_at_once() {
         let file = tempfile::tempfile().unwrap();
-        let log = Log::new(file.try_clone().unwrap(), MAX);
+        let log = Log::new(file.try_clone().unwrap(), MAX, None);
         for _ in 0..100 {
             log.append(&[b'.'; PERMIT_BYTES]);
         }

@@ -2,7 +2,6 @@
 //! arguments and environment; real clocks; an empty stdin; no network.
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
@@ -12,7 +11,7 @@ use wasmtime::{Caller, Engine, Extern, Linker, Trap};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-use crate::files::Files;
+use crate::given::Given;
 use crate::limiter::Limiter;
 use crate::logs::Log;
 use crate::plan::{Access, Guest};
@@ -97,9 +96,8 @@ fn random_get(mut caller: Caller<'_, Host>, at: u32, len: u32) -> wasmtime::Resu
 }
 
 /// The guest's side of an attempt, with its two logs.
-pub(crate) fn host(guest: &Guest, files: Files) -> Result<(Host, [Log; 2]), PrepareError> {
-    let log = |fd| Log::new(File::from(fd), guest.log_bytes_max);
-    let logs = [log(files.stdout), log(files.stderr)];
+pub(crate) fn host(guest: &Guest, given: &Given) -> Result<(Host, [Log; 2]), PrepareError> {
+    let logs = given.logs.clone();
     let [stdout, stderr] = logs.clone();
     let mut wasi = WasiCtxBuilder::new();
     // Before the directories, which remember it: file calls block this thread and start no other.
@@ -111,7 +109,7 @@ pub(crate) fn host(guest: &Guest, files: Files) -> Result<(Host, [Log; 2]), Prep
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    enter(&mut wasi, guest, &files.dirs)?;
+    enter(&mut wasi, guest, &given.dirs)?;
     let host = Host {
         wasi: wasi.build_p1(),
         limiter: Limiter::new(guest.memory_limit_bytes),

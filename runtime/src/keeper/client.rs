@@ -77,6 +77,15 @@ pub enum Event {
         /// When.
         at: Time,
     },
+    /// Tasks of a run ended. May be said more than once until it is discarded.
+    Passed(Box<Spooled>),
+    /// An attempt of a run is about to write to its logs.
+    Speaks {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What its slot is called.
+        slot: AttemptId,
+    },
     /// An attempt ended. May be said more than once until it is discarded.
     Ended(Box<Spooled>),
     /// A module was compiled, or was not.
@@ -204,9 +213,13 @@ async fn greet(stream: UnixStream) -> Result<Option<Connection>, ConnectError> {
         while let Some(message) = decoder.take()? {
             match message {
                 FromKeeper::Running(running) => kept.running.push(*running),
-                FromKeeper::Ended(spooled) => kept.spooled.push(*spooled),
+                FromKeeper::Ended(spooled) | FromKeeper::Passed(spooled) => {
+                    kept.spooled.push(*spooled);
+                }
                 // Said again below; what it is about is still to be told in full.
-                FromKeeper::Started { .. } | FromKeeper::Compiled { .. } => {}
+                FromKeeper::Started { .. }
+                | FromKeeper::Speaks { .. }
+                | FromKeeper::Compiled { .. } => {}
                 FromKeeper::Kept { protocol, .. } if protocol != PROTOCOL => {
                     return Err(ConnectError::Protocol { theirs: protocol });
                 }
@@ -255,6 +268,8 @@ async fn read_events(mut input: OwnedReadHalf, mut decoder: Decoder, events: mps
                 Ok(Some(FromKeeper::Running(running))) => Event::Running(running),
                 Ok(Some(FromKeeper::Started { attempt, at })) => Event::Started { attempt, at },
                 Ok(Some(FromKeeper::Ended(spooled))) => Event::Ended(spooled),
+                Ok(Some(FromKeeper::Passed(spooled))) => Event::Passed(spooled),
+                Ok(Some(FromKeeper::Speaks { attempt, slot })) => Event::Speaks { attempt, slot },
                 Ok(Some(FromKeeper::Compiled { module, result })) => {
                     Event::Compiled { module, result }
                 }

@@ -40,7 +40,7 @@ pub(crate) struct Held {
     spool: Spool,
     lease: Option<BootTime>,
     slots: BTreeMap<Serial, Slot>,
-    /// The slots by attempt.
+    /// The slots by name.
     serials: BTreeMap<AttemptId, Serial>,
     compiles: Compiles,
     artifacts: Artifacts,
@@ -113,8 +113,8 @@ impl Held {
             return self.words.push(FromKeeper::Running(running));
         }
         if let Some(spooled) = self.spool.get(&order.attempt) {
-            let ended = Box::new(spooled.clone());
-            return self.words.push(FromKeeper::Ended(ended));
+            let word = said_of(spooled);
+            return self.words.push(word);
         }
         self.begin(order, Choice::Any, watch, now);
     }
@@ -150,6 +150,7 @@ impl Held {
                     logs_dropped: Bytes(0),
                     started_at: None,
                     ended_at: self.clock.time_at(now),
+                    passed: None,
                 })));
             }
         }
@@ -236,6 +237,10 @@ impl Held {
                     self.artifacts.compared(sha256);
                 }
             }
+            self.tell_passed(serial, now);
+            let Some(slot) = self.slots.get_mut(&serial) else {
+                return;
+            };
             if ready.ended {
                 self.reap(serial, watch, now);
             } else if slot.is_parting() {
@@ -253,9 +258,27 @@ impl Held {
         }
     }
 
+    /// Tells of a run's tasks that passed, once they are in the spool; and whose words
+    /// are in its logs.
+    fn tell_passed(&mut self, serial: Serial, now: BootTime) {
+        let Some(slot) = self.slots.get_mut(&serial) else {
+            return;
+        };
+        let spooled = slot.take_passed(&self.clock, now);
+        let speaking = slot.take_speaking();
+        let name = slot.name().clone();
+        if let Some(spooled) = spooled {
+            self.end(spooled);
+        }
+        if let Some(attempt) = speaking {
+            let slot = name;
+            self.words.push(FromKeeper::Speaks { attempt, slot });
+        }
+    }
+
     fn reap(&mut self, serial: Serial, watch: &mut Watch, now: BootTime) {
         if let Some(mut slot) = self.slots.remove(&serial) {
-            self.serials.remove(slot.attempt());
+            self.serials.remove(slot.name());
             self.unused.append(&mut slot.dirs);
             let (finished, leaf) = slot.finish(&self.clock, now);
             self.empty.extend(leaf);
@@ -274,9 +297,11 @@ impl Held {
         let Some(slot) = self.slots.remove(&serial) else {
             return;
         };
-        self.serials.remove(slot.attempt());
+        self.serials.remove(slot.name());
         let (spooled, process, sharing) = slot.part(&self.clock, now);
-        self.end(spooled);
+        if let Some(spooled) = spooled {
+            self.end(spooled);
+        }
         match sharing {
             Some(sharing) => self.pool.keep(process, sharing, watch, now),
             None => self.pool.discard(process, watch),
@@ -290,7 +315,7 @@ impl Held {
         }
         let (attempt, outcome) = (&spooled.attempt, &spooled.outcome);
         tracing::debug!(%attempt, %outcome, "an attempt ended");
-        let word = FromKeeper::Ended(Box::new(spooled.clone()));
+        let word = said_of(&spooled);
         if let Err(error) = self.spool.put(spooled) {
             tracing::error!(error = chain(&error), "an outcome is in memory only");
         }
@@ -347,6 +372,9 @@ impl Held {
         for slot in self.slots.values_mut() {
             slot.tick(now);
         }
+        for serial in self.slots.keys().copied().collect::<Vec<_>>() {
+            self.tell_passed(serial, now);
+        }
         self.compiles.tick(now);
         self.artifacts.tick(now);
         let slots = self.slots.values().map(|slot| &slot.process);
@@ -387,10 +415,7 @@ impl Held {
                 let running = self.slots.get(serial)?.running(&self.clock);
                 Some(FromKeeper::Running(Box::new(running)))
             }
-            Item::Spooled(attempt) => {
-                let spooled = self.spool.get(attempt)?.clone();
-                Some(FromKeeper::Ended(Box::new(spooled)))
-            }
+            Item::Spooled(attempt) => self.spool.get(attempt).map(said_of),
             Item::All => Some(self.greeting()),
         }
     }
@@ -407,6 +432,15 @@ impl Held {
     /// Lets go of the cgroup tree; nothing runs any more.
     pub(crate) fn close(self) {
         self.holding.close();
+    }
+}
+
+/// What a node is told of an outcome.
+fn said_of(spooled: &Spooled) -> FromKeeper {
+    let said = Box::new(spooled.clone());
+    match spooled.passed {
+        Some(_) => FromKeeper::Passed(said),
+        None => FromKeeper::Ended(said),
     }
 }
 

@@ -100,6 +100,7 @@ fn a_node_is_told_of_what_is_still_in_the_spool_and_then_that_this_was_all() {
             logs_dropped: Bytes(0),
             started_at: None,
             ended_at: held.clock.time_at(BootTime::now()),
+            passed: None,
         });
     }
     assert_eq!(held.take_words().len(), 2);

@@ -42,6 +42,7 @@ mod slot;
 mod spool;
 mod start;
 mod strays;
+mod turns;
 mod verdict;
 mod watch;
 pub(crate) mod wire;

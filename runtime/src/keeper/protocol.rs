@@ -9,9 +9,16 @@
 //!  │ Lease ─────────────────────────────▶│   before the first Start, and again before it is over
 //!  │ Start ─────────────────────────────▶│   leaf, worker, plan
 //!  │◀─────────────────────────── Started │   the worker is about to run the guest
+//!  │◀────────────────────── Passed × any │   of a run: so many tasks succeeded and left nothing
+//!  │◀──────────────────── Speaks, or not │   of a run: the logs are of the task that is named
 //!  │◀───────────────────────────── Ended │   in the spool before it is said
 //!  │ Discard ───────────────────────────▶│   the node no longer needs it in the spool
 //! ```
+//!
+//! A grant of several consecutive tasks, the attempt's first, makes a run of the order:
+//! one worker runs them one after another, as long as each succeeds and leaves
+//! nothing. The slot is called by the attempt of the order for as long as it
+//! lives ([`name_of`]), whichever attempt runs.
 //!
 //! Every message is idempotent. An answer belongs to the attempt or module that
 //! it names, never to a place in the stream: several orders may be under way, and
@@ -33,7 +40,7 @@ pub use super::clock::BootTime;
 
 /// Version of these messages: a keeper outlives its node process, so a node of
 /// another version may find it.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What a node tells its keeper.
 #[derive(Debug, Serialize, Deserialize)]
@@ -141,6 +148,16 @@ pub enum FromKeeper {
         /// When, by the keeper's clock.
         at: Time,
     },
+    /// Tasks of a run ended, and the next one's attempt runs, or the run is over. In
+    /// the spool until it is discarded, by the name of the first of them.
+    Passed(Box<Spooled>),
+    /// This attempt, of a run, is about to write to its logs.
+    Speaks {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The slot's name.
+        slot: AttemptId,
+    },
     /// An attempt ended. In the spool until it is discarded, except for one
     /// that was refused, of which nothing ever ran.
     Ended(Box<Spooled>),
@@ -164,6 +181,9 @@ pub struct Running {
     pub grant: Grant,
     /// When its worker was up; absent while it is not.
     pub started_at: Option<Time>,
+    /// Whether it, of a run, writes to its logs.
+    #[serde(default)]
+    pub speaks: bool,
 }
 
 /// An attempt that ended, as it stands in the spool.
@@ -186,4 +206,28 @@ pub struct Spooled {
     pub started_at: Option<Time>,
     /// When its worker was gone.
     pub ended_at: Time,
+    /// Present when this is of several attempts of a run, of which this is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passed: Option<Passed>,
+}
+
+/// Tasks of a run that succeeded one after another and left nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Passed {
+    /// How many.
+    pub count: u32,
+    /// Whether the run is over.
+    pub over: bool,
+}
+
+/// What the slot of an attempt is called, which runs or ran under this grant as it stood in its order.
+pub(crate) fn name_of(attempt: &AttemptId, grant: &Grant) -> AttemptId {
+    let mut name = attempt.clone();
+    if let [run] = grant.tasks.as_slice()
+        && run.contains(attempt.task)
+    {
+        name.task = run.first;
+    }
+    name
 }

@@ -10,6 +10,9 @@
 //!                                         ▼
 //!                                      Parting ─▶ the outcome is drawn up, the worker is kept
 //!
+//! A run stays in Running when a task passes and another is next, and goes to Parting
+//! when that was the last.
+//!
 //! The pidfd is readable, in whatever state: reaped, and the outcome is drawn up.
 //! ```
 //!
@@ -31,6 +34,8 @@ use super::kept::Sharing;
 use super::limits::chain;
 use super::process::Process;
 use super::protocol::{Running, Spooled, StartOrder};
+use super::start::run_of;
+use super::turns::Turns;
 use super::verdict;
 use super::wire::Flow;
 use crate::worker::protocol::{FromWorker, Said};
@@ -79,7 +84,11 @@ pub(crate) struct Ready {
 /// An attempt whose worker was not yet reaped.
 #[derive(Debug)]
 pub(crate) struct Slot {
+    /// What it is called: its first attempt.
+    name: AttemptId,
     attempt: AttemptId,
+    /// Whose turn is next, where several have one.
+    turns: Turns,
     grant: Grant,
     timeout: Span,
     /// Public to the poll loop, which waits on its descriptors.
@@ -126,6 +135,8 @@ impl Slot {
         now: BootTime,
     ) -> Self {
         Self {
+            name: order.attempt.clone(),
+            turns: Turns::after_first(run_of(&order)),
             sharing: Sharing::of(&order),
             may_stand_still: order.limits.cpu < CPU_NEVER_SHORT,
             attempt: order.attempt,
@@ -163,9 +174,26 @@ impl Slot {
         self.die();
     }
 
-    /// Which attempt it is.
+    /// Which attempt runs.
     pub(crate) fn attempt(&self) -> &AttemptId {
         &self.attempt
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &AttemptId {
+        &self.name
+    }
+
+    /// The attempt of a run that begins to write to its logs, once.
+    pub(crate) fn take_speaking(&mut self) -> Option<AttemptId> {
+        self.turns.take_speaking().then(|| self.attempt.clone())
+    }
+
+    /// What passed, when it is time to tell.
+    pub(crate) fn take_passed(&mut self, clock: &Clock, now: BootTime) -> Option<Spooled> {
+        let goes_on = matches!(self.state, State::Running { .. });
+        let gathered = self.turns.take_gathered(goes_on, now)?;
+        Some(gathered.spooled(&self.grant, clock, now))
     }
 
     /// What a node is told that asks what runs.
@@ -174,6 +202,7 @@ impl Slot {
             attempt: self.attempt.clone(),
             grant: self.grant.clone(),
             started_at: self.started_at(clock),
+            speaks: self.turns.speaks(),
         }
     }
 
@@ -192,6 +221,11 @@ impl Slot {
 
     /// When it wants [`Slot::tick`].
     pub(crate) fn wake(&self) -> Option<BootTime> {
+        self.due().into_iter().chain(self.turns.wake()).min()
+    }
+
+    /// When something is to be done about its worker.
+    fn due(&self) -> Option<BootTime> {
         match self.state {
             State::Arming { until } | State::Running { until } | State::Trapping { until } => {
                 Some(until)
@@ -222,8 +256,16 @@ impl Slot {
 
     /// Does what is due.
     pub(crate) fn tick(&mut self, now: BootTime) {
-        if self.wake().is_none_or(|until| now < until) {
+        let is_due = |slot: &Self| slot.due().is_some_and(|until| now >= until);
+        if !is_due(self) {
             return;
+        }
+        if self.turns.are_left() && matches!(self.state, State::Running { .. }) {
+            // It may have said already that another's turn came.
+            self.listen(now);
+            if !is_due(self) {
+                return;
+            }
         }
         match self.state {
             State::Arming { .. } => self.decide(Outcome::StartFailed {
@@ -263,8 +305,16 @@ impl Slot {
         heard.max(said.min(now.since(self.told)))
     }
 
-    /// Draws up the outcome of an attempt that is parting, and lets go of its worker.
-    pub(crate) fn part(self, clock: &Clock, now: BootTime) -> (Spooled, Process, Option<Sharing>) {
+    /// Draws up the outcome of an attempt that is parting, unless its run is over and
+    /// all passed, and lets go of its worker.
+    pub(crate) fn part(
+        self,
+        clock: &Clock,
+        now: BootTime,
+    ) -> (Option<Spooled>, Process, Option<Sharing>) {
+        if self.said.is_none() {
+            return (None, self.process, self.sharing);
+        }
         let started_at = self.started_at(clock);
         let wall = self.wall(now);
         let ending = verdict::of_parting(self.said, wall);
@@ -276,8 +326,9 @@ impl Slot {
             logs_dropped: ending.logs_dropped,
             started_at,
             ended_at: clock.time_at(now),
+            passed: None,
         };
-        (spooled, self.process, self.sharing)
+        (Some(spooled), self.process, self.sharing)
     }
 
     /// Reaps the worker, which has ended, and draws up the outcome. The leaf is
@@ -310,6 +361,7 @@ impl Slot {
             logs_dropped: ending.logs_dropped,
             started_at,
             ended_at: clock.time_at(now),
+            passed: None,
         };
         (Finished::Ended(Box::new(spooled)), leaf)
     }
@@ -333,7 +385,7 @@ impl Slot {
     }
 
     fn hear(&mut self, message: FromWorker, now: BootTime) {
-        if self.said.is_some() || self.fault.is_some() {
+        if self.said.is_some() || self.fault.is_some() || self.state == State::Parting {
             return self.lied("it spoke after its last word");
         }
         match (message, self.state) {
@@ -353,6 +405,20 @@ impl Slot {
             (FromWorker::Running, _) => self.lied("it started twice"),
             (FromWorker::Unable { .. }, _) => self.lied("it ran and says that it cannot"),
             (FromWorker::Ended(_), State::Arming { .. }) => self.lied("it ended before it ran"),
+            (FromWorker::Speaks, State::Running { .. }) => self.turns.speak(),
+            (FromWorker::Passed { said, over }, State::Running { .. })
+                if over || self.turns.are_left() =>
+            {
+                self.pass(said, over, now);
+            }
+            // What was decided before counts, and the worker is on its way out.
+            (
+                FromWorker::Speaks | FromWorker::Passed { .. },
+                State::Trapping { .. } | State::Dying,
+            ) => {}
+            (FromWorker::Speaks | FromWorker::Passed { .. }, _) => {
+                self.lied("it passed over a task that was not there");
+            }
             (FromWorker::Ended(said), state) => {
                 let whole = matches!(state, State::Running { .. }) && self.decided.is_none();
                 let own_end = matches!(said.outcome, Outcome::Succeeded | Outcome::Exited { .. });
@@ -372,6 +438,26 @@ impl Slot {
                 self.die();
             }
         }
+    }
+
+    /// A task of a run is over, and another's turn comes, if there is one.
+    fn pass(&mut self, said: Box<Said>, over: bool, now: BootTime) {
+        if said.outcome != Outcome::Succeeded || self.decided.is_some() {
+            return self.lied("it passed over a task that did not succeed");
+        }
+        let wall = said.wall.min(now.since(self.told));
+        let usage = verdict::of_parting(Some(said), wall).usage;
+        let this = (&self.attempt, self.started);
+        self.turns.gather(this, &usage, over, now);
+        if over {
+            self.state = State::Parting;
+            return;
+        }
+        self.attempt.task += 1;
+        (self.told, self.started) = (now, Some(now));
+        self.state = State::Running {
+            until: now.after(self.timeout),
+        };
     }
 
     /// A worker that breaks the protocol is no longer ours.

@@ -248,6 +248,7 @@ mod tests {
             logs_dropped: Bytes(0),
             started_at: None,
             ended_at: Time::from_nanos(5),
+            passed: None,
         }
     }
 

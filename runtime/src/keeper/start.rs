@@ -4,6 +4,7 @@
 use std::os::fd::BorrowedFd;
 
 use stint_api::outcome::Outcome;
+use stint_api::tasks::TaskRange;
 use stint_cgroup::Limits;
 use stint_sandbox::{Files, OpenError};
 
@@ -134,9 +135,19 @@ fn give(
         module,
         guest: order.plan.guest(),
         more: Sharing::of(order).is_some(),
+        then: run_of(order).count - 1,
     };
     let fds: Vec<BorrowedFd<'_>> = artifact.into_iter().chain(files.fds()).collect();
     process.wire.give(&assignment, &fds)
+}
+
+/// The tasks that the worker of `order` is to run, one after another.
+pub(crate) fn run_of(order: &StartOrder) -> TaskRange {
+    let one = TaskRange::one(order.attempt.task);
+    match order.grant.tasks.as_slice() {
+        [run] if run.first == one.first && run.count > 0 && Sharing::of(order).is_some() => *run,
+        _ => one,
+    }
 }
 
 /// Whether a worker that waited was told what to run, and will be heard.

@@ -6,10 +6,11 @@ use stint_api::id::AttemptId;
 use stint_api::link::Grant;
 use stint_supervisor::{Action, AttemptEnd};
 
-use super::attempt::{Attempt, From, Known, Live};
+use super::attempt::{Attempt, From};
 use super::driver::Driver;
 use super::happened::{Happened, Publication};
 use super::harvest::on_its_way_to;
+use super::known::{Known, Live};
 use super::modules::blocking;
 use super::slot::Slot;
 use super::tools::Tools;
@@ -17,7 +18,7 @@ use super::tools::Tools;
 impl Driver {
     /// Does what the supervisor wants, and what follows from that.
     pub(crate) fn act(&mut self, actions: Vec<Action>) {
-        let mut discard = Vec::new();
+        let (mut discard, mut forgotten) = (Vec::new(), Vec::new());
         let mut rest = actions;
         while !rest.is_empty() {
             let mut follow = Vec::new();
@@ -27,7 +28,7 @@ impl Driver {
                     Action::Start { attempt, grant } => {
                         self.spawn(attempt, *grant, Known::default(), From::Start);
                     }
-                    Action::Kill { attempt, why } => match self.live.get(&attempt) {
+                    Action::Kill { attempt, why } => match self.live_of(&attempt) {
                         Some(live) => live.kill(why),
                         None => {
                             // Whatever it was, it does not run, and nobody else will say so.
@@ -40,11 +41,20 @@ impl Driver {
                         self.ended.remove(&attempt);
                         discard.push(attempt);
                     }
+                    Action::Forget { attempt } => {
+                        self.ended.remove(&attempt);
+                        forgotten.push(attempt);
+                    }
                     // Modules and inputs are in caches with bounds of their own.
                     Action::Release { grant } => tracing::debug!(%grant, "let go"),
                 }
             }
             rest = follow;
+        }
+        if !forgotten.is_empty() {
+            let tools = Arc::clone(&self.tools);
+            self.jobs
+                .spawn(async move { tools.keeper.discard(&forgotten).await });
         }
         if !discard.is_empty() {
             self.jobs.spawn(forget(Arc::clone(&self.tools), discard));

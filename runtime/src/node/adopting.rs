@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use stint_api::id::AttemptId;
 use stint_api::link::Grant;
-use stint_supervisor::{Action, AttemptEnd, Kept, KeptState};
+use stint_supervisor::{Action, AttemptEnd, Kept, KeptState, Run};
 
-use super::attempt::{From, Known};
+use super::attempt::From;
 use super::driver::Driver;
 use super::keeping::Current;
+use super::known::Known;
 use crate::keeper::client::{self, Handle};
-use crate::keeper::protocol::Spooled;
+use crate::keeper::protocol::{Passed, Running, Spooled, name_of};
 
 impl Driver {
     /// Takes what the keeper has, then lets everybody give it orders.
@@ -45,9 +46,11 @@ impl Driver {
         let epoch = self.epoch;
         let mut told = Vec::new();
         for running in kept.running {
-            let client_attempt = running.attempt.clone();
+            let slot = name_of(&running.attempt, &running.grant);
             let known = Known {
                 started: running.started_at.is_some(),
+                turn: Some(running.attempt.task),
+                speaks: running.speaks,
                 ..Known::default()
             };
             told.push(Kept {
@@ -57,10 +60,13 @@ impl Driver {
                     started_at: running.started_at,
                 },
             });
-            self.spawn(client_attempt, running.grant, known, From::Kept { epoch });
+            self.spawn(slot, running.grant, known, From::Kept { epoch });
         }
         for spooled in kept.spooled {
-            if latest.contains(&spooled.attempt) {
+            if let Some(Passed { count, .. }) = spooled.passed {
+                self.ended.insert(spooled.attempt.clone());
+                told.push(passed(spooled, count));
+            } else if latest.contains(&spooled.attempt) {
                 told.push(Kept {
                     attempt: spooled.attempt.clone(),
                     grant: spooled.grant.clone(),
@@ -79,8 +85,10 @@ impl Driver {
 
     fn see_to_its_end(&mut self, spooled: Spooled) {
         let epoch = self.epoch;
-        let (attempt, grant) = (spooled.attempt.clone(), spooled.grant.clone());
+        let attempt = name_of(&spooled.attempt, &spooled.grant);
+        let grant = spooled.grant.clone();
         let known = Known {
+            turn: Some(spooled.attempt.task),
             started: spooled.started_at.is_some(),
             ended: Some(Box::new(spooled)),
             ..Known::default()
@@ -92,13 +100,20 @@ impl Driver {
     /// was discarded meanwhile is discarded again.
     fn compare(&mut self, kept: client::Kept) -> Vec<Action> {
         let mut actions = Vec::new();
-        let running: BTreeMap<AttemptId, bool> = kept
-            .running
-            .into_iter()
-            .map(|running| (running.attempt, running.started_at.is_some()))
-            .collect();
+        let named = |running: Running| {
+            let slot = name_of(&running.attempt, &running.grant);
+            (slot, running)
+        };
+        let running: BTreeMap<AttemptId, Running> = kept.running.into_iter().map(named).collect();
         for spooled in kept.spooled {
-            match self.live.get(&spooled.attempt) {
+            if spooled.passed.is_some() {
+                if !self.ended.contains(&spooled.attempt) {
+                    actions.extend(self.passed(spooled));
+                }
+                continue;
+            }
+            let slot = name_of(&spooled.attempt, &spooled.grant);
+            match self.live.get(&slot) {
                 Some(live) => live.ended(Box::new(spooled)),
                 None if self.ended.contains(&spooled.attempt) => {}
                 None => actions.push(Action::Discard {
@@ -106,12 +121,15 @@ impl Driver {
                 }),
             }
         }
-        for (attempt, live) in &self.live {
-            let is_started = running.get(attempt);
-            if is_started == Some(&true) {
+        for (slot, live) in &self.live {
+            let running = running.get(slot);
+            if running.is_some_and(|running| running.started_at.is_some()) {
                 live.started();
             }
-            live.found(self.epoch, is_started.is_some());
+            if running.is_some_and(|running| running.speaks) {
+                live.speaks();
+            }
+            live.found(self.epoch, running.is_some());
         }
         actions
     }
@@ -131,6 +149,23 @@ fn latest(kept: &client::Kept) -> BTreeSet<AttemptId> {
         }
     }
     latest.into_values().cloned().collect()
+}
+
+/// Attempts of a run that passed.
+fn passed(spooled: Spooled, count: u32) -> Kept {
+    let over = spooled.passed.is_none_or(|passed| passed.over);
+    let run = Run {
+        first: spooled.attempt.clone(),
+        count,
+        over,
+        usage: spooled.usage,
+        at: spooled.ended_at,
+    };
+    Kept {
+        attempt: spooled.attempt,
+        grant: spooled.grant,
+        state: KeptState::Passed(run),
+    }
 }
 
 /// An attempt after which its task was tried again: only its history is wanted.

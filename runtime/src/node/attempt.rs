@@ -7,8 +7,7 @@
 //!     └──────────────────────────────────┴───────────────────────────────────────────┘
 //! ```
 //!
-//! What the driver knows comes over a watch, not a queue: each fact stays, so
-//! none can be missed, and the driver never waits.
+//! What the driver knows comes over a watch: see `known.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +16,14 @@ use stint_api::id::AttemptId;
 use stint_api::link::{Grant, Report};
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
+use stint_api::tasks::TaskRange;
 use stint_supervisor::AttemptEnd;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::happened::Happened;
 use super::harvest::{Left, harvest};
+use super::known::Known;
 use super::last_lines::last_lines;
 use super::modules::blocking;
 use super::plan::start_order;
@@ -43,67 +44,10 @@ const UNSAID_BYTES_MAX: usize = 8 << 20;
 /// The signal that takes workers along when their keeper dies.
 const SIGKILL: i32 = 9;
 
-/// What the driver knows about an attempt; a fact that is there stays.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
-    /// It shall end, with this.
-    pub(crate) kill: Option<Outcome>,
-    /// Its guest ran.
-    pub(crate) started: bool,
-    /// How it ended, as the keeper says.
-    pub(crate) ended: Option<Box<Spooled>>,
-    /// The keeper of this connection does not have it: what was ordered over an
-    /// older connection is lost.
-    pub(crate) missing_in: u64,
-    /// The keeper of this connection has it.
-    pub(crate) present_in: u64,
-}
-
-/// The driver's end of an attempt.
-#[derive(Debug)]
-pub(crate) struct Live(watch::Sender<Known>);
-
-impl Live {
-    /// A live attempt with what is known of it, and what its task is to watch.
-    pub(crate) fn new(known: Known) -> (Self, watch::Receiver<Known>) {
-        let (sender, receiver) = watch::channel(known);
-        (Self(sender), receiver)
-    }
-
-    /// It shall end with `why`; the first reason stays.
-    pub(crate) fn kill(&self, why: Outcome) {
-        self.0.send_modify(|known| {
-            known.kill.get_or_insert(why);
-        });
-    }
-
-    /// Its guest runs.
-    pub(crate) fn started(&self) {
-        self.0.send_modify(|known| known.started = true);
-    }
-
-    /// The keeper says how it ended.
-    pub(crate) fn ended(&self, spooled: Box<Spooled>) {
-        self.0.send_modify(|known| {
-            known.ended.get_or_insert(spooled);
-        });
-    }
-
-    /// Whether the keeper of connection `epoch` has it.
-    pub(crate) fn found(&self, epoch: u64, is_there: bool) {
-        self.0.send_modify(|known| {
-            if is_there {
-                known.present_in = epoch;
-            } else {
-                known.missing_in = epoch;
-            }
-        });
-    }
-}
-
 /// An attempt's task.
 #[derive(Debug)]
 pub(crate) struct Attempt {
+    /// What its slot is called: of a run, the first attempt.
     id: AttemptId,
     grant: Grant,
     slot: Slot,
@@ -126,11 +70,24 @@ pub(crate) enum From {
 impl Attempt {
     pub(crate) fn new(
         id: AttemptId,
-        grant: Grant,
+        mut grant: Grant,
         known: watch::Receiver<Known>,
         tools: Arc<Tools>,
     ) -> Self {
-        let slot = Slot::at(tools.dir.slot(&id));
+        if tools.disks {
+            // A disk is one attempt's, so that there are no runs.
+            grant.tasks = vec![TaskRange::one(id.task)];
+        }
+        let mut slot = Slot::at(tools.dir.slot(&id));
+        let own = {
+            let known = known.borrow();
+            let task = known.turn.unwrap_or(id.task);
+            Slot::at(tools.dir.slot(&AttemptId { task, ..id.clone() }))
+        };
+        // It ended in a run before, and its files were taken out of that.
+        if own.root().exists() {
+            slot = own;
+        }
         Self {
             id,
             grant,
@@ -148,13 +105,38 @@ impl Attempt {
         };
         let end = match ordered {
             Ok(epoch) => self.accompany(epoch).await,
-            Err(outcome) => self.without_run(outcome),
+            Err(outcome) => Some(self.without_run(outcome)),
         };
-        let ended = Happened::Ended {
-            attempt: self.id,
-            end: Box::new(end),
+        let happened = match end {
+            Some(end) => Happened::Ended {
+                attempt: self.attempt(),
+                slot: self.id,
+                end: Box::new(end),
+            },
+            None => {
+                let slot = self.slot;
+                let removed = blocking(move || slot.remove()).await;
+                if !matches!(removed, Ok(Ok(()))) {
+                    tracing::warn!(slot = %self.id, "its files stay until the next start");
+                }
+                Happened::RunOver { slot: self.id }
+            }
         };
-        self.tools.teller.tell(ended).await;
+        self.tools.teller.tell(happened).await;
+    }
+
+    /// The attempt whose turn it is.
+    fn attempt(&self) -> AttemptId {
+        let task = self.known.borrow().turn.unwrap_or(self.id.task);
+        AttemptId {
+            task,
+            ..self.id.clone()
+        }
+    }
+
+    /// Whether several tasks run here one after another.
+    fn is_run(&self) -> bool {
+        self.grant.tasks.iter().any(|run| run.count > 1)
     }
 
     fn without_run(&self, outcome: Outcome) -> AttemptEnd {
@@ -223,8 +205,9 @@ impl Attempt {
         made
     }
 
-    /// Says its logs and watches its files until it is over.
-    async fn accompany(&mut self, epoch: u64) -> AttemptEnd {
+    /// Says its logs and watches its files until it is over; how it ended, unless it is
+    /// a run that is over and of which all that ran has passed.
+    async fn accompany(&mut self, epoch: u64) -> Option<AttemptEnd> {
         let mut look = Look::new(&self.id, &self.slot, &self.grant);
         let mut ticks = interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -232,6 +215,9 @@ impl Attempt {
         let mut killed_in = None;
         let spooled = loop {
             let known = self.known.borrow_and_update().clone();
+            if known.over {
+                return None;
+            }
             if let Some(spooled) = known.ended {
                 break Some(spooled);
             }
@@ -253,23 +239,44 @@ impl Attempt {
                     std::future::pending::<()>().await;
                 },
                 _ = ticks.tick() => {
-                    let is_full = self.look(&mut look, self.has_room()).await;
+                    if self.is_run() && !self.known.borrow().started {
+                        continue;
+                    }
+                    // What a run has in its logs is nobody's before it is known whose.
+                    let logs = !self.is_run() || self.known.borrow().speaks;
+                    let is_full = self.look(&mut look, logs && self.has_room()).await;
                     kill = kill.or(is_full);
                 }
             }
         };
+        self.take_out_of_its_run().await;
         // What was written after the last look.
         look.is_unread = true;
         while look.is_unread && self.wait_for_room().await {
             self.look(&mut look, true).await;
         }
         let dropped = self.end_logs(look).await;
-        match spooled {
+        Some(match spooled {
             Some(mut spooled) => {
                 spooled.usage.logs_dropped = spooled.logs_dropped.max(dropped);
                 self.finish(*spooled).await
             }
             None => self.lost(),
+        })
+    }
+
+    /// Gives the files of an attempt that ended in a run the attempt's own name, by which
+    /// they are found from now on.
+    async fn take_out_of_its_run(&mut self) {
+        let own = Slot::at(self.tools.dir.slot(&self.attempt()));
+        if own == self.slot {
+            return;
+        }
+        let (from, to) = (self.slot.root().to_owned(), own.root().to_owned());
+        match blocking(move || std::fs::rename(from, to)).await {
+            Ok(Ok(())) => self.slot = own,
+            Ok(Err(error)) => tracing::error!(%error, "its files stay where nobody finds them"),
+            Err(outcome) => tracing::error!(%outcome, "its files stay where nobody finds them"),
         }
     }
 
@@ -289,7 +296,11 @@ impl Attempt {
     /// Looks once; why the attempt must end, if it must.
     async fn look(&self, look: &mut Look, logs: bool) -> Option<Outcome> {
         let mut taken = std::mem::take(look);
+        let (slot, attempt) = (self.slot.clone(), self.attempt());
         let looked = blocking(move || {
+            if logs {
+                taken.of(attempt, &slot);
+            }
             let seen = taken.once(logs);
             (taken, seen)
         });
@@ -398,6 +409,13 @@ impl Look {
             watched: Some((Tail::new(id.clone(), slot), room)),
             looks: 0,
             is_unread: true,
+        }
+    }
+
+    /// The logs are of `attempt`, in `slot`.
+    fn of(&mut self, attempt: AttemptId, slot: &Slot) {
+        if let Some((tail, _)) = &mut self.watched {
+            tail.of(attempt, slot);
         }
     }
 

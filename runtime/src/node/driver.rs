@@ -9,19 +9,20 @@ use std::time::Duration;
 
 use stint_api::id::{AttemptId, Generation};
 use stint_api::link::Orders;
+use stint_api::tasks::TaskRange;
 use stint_api::time::{Span, Time};
 use stint_supervisor::{Action, Supervisor};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::attempt::Live;
 use super::happened::{Answered, Happened, Standing};
 use super::keeping::{Current, KeeperSender};
+use super::known::Live;
 use super::link::Over;
 use super::tools::Tools;
 use crate::keeper::client::{ConnectError, Event};
-use crate::keeper::protocol::BootTime;
+use crate::keeper::protocol::{BootTime, Passed, Spooled, name_of};
 
 /// How long a node that goes waits for its attempts to die and its reports to be
 /// answered; an operator's patience with SIGTERM is seconds.
@@ -176,8 +177,12 @@ impl Driver {
                 Vec::new()
             }
             Happened::Prepared { grant, result } => self.supervisor.prepared(now, &grant, result),
-            Happened::Ended { attempt, end } => {
-                self.live.remove(&attempt);
+            Happened::RunOver { slot } => {
+                self.live.remove(&slot);
+                Vec::new()
+            }
+            Happened::Ended { attempt, slot, end } => {
+                self.live.remove(&slot);
                 self.ended.insert(attempt.clone());
                 self.supervisor.ended(now, &attempt, *end)
             }
@@ -215,7 +220,7 @@ impl Driver {
     fn heard(&mut self, event: Event) -> Vec<Action> {
         match event {
             Event::Started { attempt, at } => {
-                let Some(live) = self.live.get(&attempt) else {
+                let Some(live) = self.live_of(&attempt) else {
                     return Vec::new();
                 };
                 live.started();
@@ -228,8 +233,16 @@ impl Driver {
                 }),
                 None => Vec::new(),
             },
+            Event::Passed(spooled) => self.passed(*spooled),
+            Event::Speaks { slot, .. } => {
+                if let Some(live) = self.live.get(&slot) {
+                    live.speaks();
+                }
+                Vec::new()
+            }
             Event::Ended(spooled) => {
-                if let Some(live) = self.live.get(&spooled.attempt) {
+                let slot = name_of(&spooled.attempt, &spooled.grant);
+                if let Some(live) = self.live.get(&slot) {
                     live.ended(spooled);
                 }
                 Vec::new()
@@ -239,6 +252,36 @@ impl Driver {
                 Vec::new()
             }
         }
+    }
+
+    /// Tasks of a run passed.
+    pub(crate) fn passed(&mut self, spooled: Spooled) -> Vec<Action> {
+        let Some(Passed { count, over }) = spooled.passed else {
+            return Vec::new();
+        };
+        let slot = name_of(&spooled.attempt, &spooled.grant);
+        let end = spooled.attempt.task.saturating_add(count);
+        let is_last = |run: &TaskRange| run.contains(slot.task) && run.end() == end;
+        let over = over || spooled.grant.tasks.iter().any(is_last);
+        if let Some(live) = self.live.get(&slot) {
+            live.passed(end, over);
+        }
+        self.ended.insert(spooled.attempt.clone());
+        let run = stint_supervisor::Run {
+            first: spooled.attempt,
+            count,
+            over,
+            usage: spooled.usage,
+            at: spooled.ended_at,
+        };
+        self.supervisor.passed(self.now(), run, &spooled.grant)
+    }
+
+    /// The attempt that runs, by whatever name its slot has.
+    pub(crate) fn live_of(&self, attempt: &AttemptId) -> Option<&Live> {
+        let mut live = self.live.iter();
+        let found = live.find(|(name, live)| live.is(name, attempt));
+        found.map(|(_, live)| live)
     }
 
     /// The scheduler renewed the lease by its answer to what was sent at `sent`.

@@ -64,8 +64,15 @@ pub(crate) enum Happened {
     Ended {
         /// The attempt.
         attempt: AttemptId,
+        /// What its slot was called.
+        slot: AttemptId,
         /// How.
         end: Box<AttemptEnd>,
+    },
+    /// A run is over, all of it passed, and its files are gone.
+    RunOver {
+        /// What its slot was called.
+        slot: AttemptId,
     },
     /// An attempt's outputs are ready for their last step: may it be taken? If not,
     /// what follows, for when the files are back.

@@ -27,6 +27,7 @@ mod harvest;
 mod images;
 mod keeping;
 mod kits;
+mod known;
 mod last_lines;
 mod link;
 mod modules;
@@ -47,6 +48,7 @@ use std::sync::Arc;
 use rustix::fs::Mode;
 use rustix::process::{geteuid, umask};
 use stint_api::client::{self, Client};
+use stint_api::id::AttemptId;
 use stint_api::quantity::Resources;
 use stint_jail::{LayerSet, Layers};
 use stint_supervisor::Supervisor;
@@ -55,6 +57,7 @@ use tokio::task::JoinSet;
 
 use crate::keeper::client::{ConnectError, Connection, Kept, connect_or_spawn};
 use crate::keeper::clock::Clock;
+use crate::keeper::protocol::name_of;
 
 use artifacts::Artifacts;
 use dir::Dir;
@@ -265,11 +268,12 @@ fn scratch(choice: ScratchChoice, dir: &Dir) -> (bool, String) {
     }
 }
 
-/// Every attempt that a keeper knows.
-fn attempts(kept: &Kept) -> BTreeSet<stint_api::id::AttemptId> {
-    let running = kept.running.iter().map(|running| &running.attempt);
-    let spooled = kept.spooled.iter().map(|spooled| &spooled.attempt);
-    running.chain(spooled).cloned().collect()
+/// Every attempt that a keeper knows, and the names of their slots.
+fn attempts(kept: &Kept) -> BTreeSet<AttemptId> {
+    let running = kept.running.iter().map(|one| (&one.attempt, &one.grant));
+    let spooled = kept.spooled.iter().map(|one| (&one.attempt, &one.grant));
+    let named = |(attempt, grant)| [name_of(attempt, grant), AttemptId::clone(attempt)];
+    running.chain(spooled).flat_map(named).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::artifacts::Artifact;
 use super::kits::Beside;
 use super::slot::Slot;
 use super::staging::Staged;
+use crate::TASK_INDEX;
 use crate::keeper::protocol::StartOrder;
 
 /// The program's name: the first of its arguments, under every WASI runtime
@@ -59,7 +60,7 @@ pub(crate) fn start_order(
 fn environment(attempt: &AttemptId, grant: &Grant) -> Vec<(String, String)> {
     let ours = [
         ("STINT_JOB_ID", attempt.job.to_string()),
-        ("STINT_TASK_INDEX", attempt.task.to_string()),
+        (TASK_INDEX, attempt.task.to_string()),
         ("STINT_TASK_COUNT", grant.plan.task_count.to_string()),
         ("STINT_TRY", attempt.try_number.to_string()),
         ("STINT_IN", "/in".to_owned()),

@@ -62,6 +62,17 @@ impl Tail {
         Self { attempt, streams }
     }
 
+    /// What is written there is of `attempt`, whose slot this is by now.
+    pub(crate) fn of(&mut self, attempt: AttemptId, slot: &Slot) {
+        self.attempt = attempt;
+        for one in &mut self.streams {
+            one.path = match one.stream {
+                Stream::Stdout => slot.stdout(),
+                Stream::Stderr => slot.stderr(),
+            };
+        }
+    }
+
     /// Reports of what was written since, at most [`READ_BYTES_MAX`] a stream.
     /// Blocks on the disk.
     pub(crate) fn read(&mut self) -> News {

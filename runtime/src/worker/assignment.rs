@@ -10,10 +10,11 @@ use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
 use stint_api::time::Span;
-use stint_sandbox::{Access, Attempt, Berth, Files, Guest, Loaded, Profile, Ran, Seen};
+use stint_sandbox::{Access, Attempt, Berth, Files, Given, Guest, Loaded, Profile, Ran, Seen};
 
 use super::deadline;
 use super::protocol::{Assignment, FromWorker, Module, SPEECH, Said};
+use super::run::{self, Turn};
 use crate::child::{self, ChildError};
 use crate::frame::{Decoder, encode};
 use crate::hearing::{Ear, Heard};
@@ -31,12 +32,9 @@ pub(crate) fn serve(berth: &Berth<'_>, mut cell: Cell, ear: &mut Ear) -> Result<
         }
         let before = cpu();
         let said = match start(berth, &mut cell, &mut loaded, message, fds) {
-            Ok(attempt) => {
+            Ok((attempt, turn)) => {
                 child::say(SPEECH, &FromWorker::Running)?;
-                let since = Instant::now();
-                let ran = attempt.run();
-                let wall = since.elapsed().into();
-                FromWorker::Ended(Box::new(said(ran, cpu() - before, wall)))
+                turn.run(berth, attempt, before)?
             }
             Err(outcome) => FromWorker::Unable { outcome },
         };
@@ -66,6 +64,7 @@ pub(super) fn rehearse() -> Result<(), ChildError> {
             log_bytes_max: 0,
         },
         more: false,
+        then: 0,
     };
     let mut decoder = Decoder::new(SPEECH.channel, SPEECH.out_bytes_max);
     decoder.push(&encode(SPEECH.channel, SPEECH.out_bytes_max, &assignment)?);
@@ -86,7 +85,7 @@ fn start<'a>(
     loaded: &'a mut Option<Loaded>,
     assignment: Assignment,
     fds: Vec<OwnedFd>,
-) -> Result<Attempt<'a>, Outcome> {
+) -> Result<(Attempt<'a>, Turn<'a>), Outcome> {
     let mut fds = fds.into_iter();
     if let Module::Given { profile, sha256 } = assignment.module {
         let artifact = fds.next().ok_or_else(missing)?;
@@ -100,10 +99,21 @@ fn start<'a>(
     let loaded = loaded.as_ref().ok_or_else(missing)?;
     let files = Files::from_fds(fds, assignment.guest.dirs.len()).ok_or_else(missing)?;
     let trees = cell.trees(&assignment.guest, &files).map_err(unarmed)?;
-    let attempt = berth.attempt(loaded, &assignment.guest, files)?;
+    let Assignment {
+        guest, more, then, ..
+    } = assignment;
+    let speaks: Option<fn()> = (then > 0).then_some(run::speaks);
+    let given = Given::new(files, &guest, speaks);
+    let attempt = berth.attempt_with(loaded, &guest, &given)?;
     // All is open and mapped, and no byte of the guest has run.
-    cell.close(trees, assignment.more).map_err(unarmed)?;
-    Ok(attempt)
+    cell.close(trees, more).map_err(unarmed)?;
+    let turn = Turn {
+        loaded,
+        guest,
+        given,
+        then,
+    };
+    Ok((attempt, turn))
 }
 
 fn unarmed(error: impl std::error::Error) -> Outcome {
@@ -119,7 +129,7 @@ fn missing() -> Outcome {
 }
 
 /// What is said of an attempt: the guest's account, and this process's clocks.
-fn said(ran: Ran, cpu: Span, wall: Span) -> Said {
+pub(super) fn said(ran: Ran, cpu: Span, wall: Span) -> Said {
     Said {
         outcome: ran.outcome,
         cpu,
@@ -133,7 +143,7 @@ fn said(ran: Ran, cpu: Span, wall: Span) -> Said {
 }
 
 /// CPU time of this process since it began.
-fn cpu() -> Span {
+pub(super) fn cpu() -> Span {
     let clock = clock_gettime(ClockId::ProcessCPUTime);
     let positive = |part: i64| u64::try_from(part).unwrap_or(0);
     Span::from_secs(positive(clock.tv_sec)) + Span::from_nanos(positive(clock.tv_nsec))

@@ -15,6 +15,7 @@ pub(crate) mod berth;
 
 mod assignment;
 mod deadline;
+mod run;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -28,6 +28,10 @@ pub(crate) struct Assignment {
     pub(crate) guest: Guest,
     /// Whether others of the same job come after it; said with the first.
     pub(crate) more: bool,
+    /// How many tasks follow this one, with the next indices, as long as each succeeds
+    /// and leaves nothing.
+    #[serde(default)]
+    pub(crate) then: u32,
 }
 
 /// Where an attempt's module comes from.
@@ -58,6 +62,16 @@ pub(crate) enum FromWorker {
     },
     /// All is mapped, linked and open; the guest is next.
     Running,
+    /// Its guest is about to write to a log for the first time. Said of a run of tasks
+    /// only, whose logs are one file as long as they are empty.
+    Speaks,
+    /// A task of a run succeeded and left nothing, neither a word nor a file.
+    Passed {
+        /// How it went.
+        said: Box<Said>,
+        /// Whether the run is over; else the next task's guest is next.
+        over: bool,
+    },
     /// It ended. The last frame about this attempt.
     Ended(Box<Said>),
     /// It cannot be run; said instead of running. The last frame about this attempt.

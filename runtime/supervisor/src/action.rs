@@ -19,7 +19,9 @@ pub enum Action {
         /// The attempt.
         attempt: AttemptId,
         /// The grant narrowed to the attempt's task, with what is left of its budget. Keep
-        /// it with the attempt: `Supervisor::kept` wants it back after a restart.
+        /// it with the attempt: `Supervisor::kept` wants it back after a restart. Where it
+        /// has more tasks, those may be run after it, in their order, as long as each
+        /// succeeds and leaves nothing; answer with `passed`. To run fewer is no mistake.
         grant: Box<Grant>,
     },
     /// Kill this attempt; `ended` follows with `why` as its outcome, or with the truth if it ended before.
@@ -39,6 +41,12 @@ pub enum Action {
     /// Nobody will ask for this attempt again: its spooled outcome and its files may go.
     Discard {
         /// The attempt.
+        attempt: AttemptId,
+    },
+    /// Nobody will ask for these attempts of a run again, of which this is the first: what
+    /// is in the spool of them may go. They left no files.
+    Forget {
+        /// The first of them.
         attempt: AttemptId,
     },
     /// The grant is gone: what `Prepare` made for it may go.
@@ -79,6 +87,21 @@ impl AttemptEnd {
     }
 }
 
+/// Attempts of a run that succeeded one after another and left nothing.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The first of them.
+    pub first: AttemptId,
+    /// How many tasks.
+    pub count: u32,
+    /// Whether the run is over; else the attempt of the next task runs.
+    pub over: bool,
+    /// What they used together.
+    pub usage: Usage,
+    /// When the last of them ended, by the node's clock.
+    pub at: Time,
+}
+
 /// An attempt that the keeper runs, or whose end it spooled.
 #[derive(Clone, Debug)]
 pub struct Kept {
@@ -100,4 +123,6 @@ pub enum KeptState {
     },
     /// It ended.
     Ended(AttemptEnd),
+    /// It is the first of several that ended.
+    Passed(Run),
 }

@@ -65,6 +65,7 @@ impl Supervisor {
         } = kept;
         let known = self.running_mut(&attempt).is_some() || self.stopping.contains_key(&attempt);
         match state {
+            KeptState::Passed(run) => self.adopt_run(&run, grant, actions),
             KeptState::Running { .. } if known => {
                 if let Some(tried) = self.running_mut(&attempt) {
                     tried.state = TaskState::Running { confirmed: true };
@@ -111,10 +112,13 @@ impl Supervisor {
             return false;
         }
         let left = grant.budget;
-        self.grants
-            .entry(id)
-            .or_insert_with(|| Holding::new(grant))
-            .adopt(attempt.task, attempt.try_number, left)
+        let run = grant.tasks.clone();
+        let holding = self.grants.entry(id);
+        let holding = holding.or_insert_with(|| Holding::new(grant));
+        // What follows in its run goes on with it.
+        let run = run.iter().flat_map(|run| run.iter());
+        holding.queue_again(run.filter(|task| *task > attempt.task));
+        holding.adopt(attempt.task, attempt.try_number, left)
     }
 
     /// Every attempt that the keeper has confirmed to run.

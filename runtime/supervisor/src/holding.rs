@@ -13,13 +13,17 @@
 //!                         done
 //! ```
 //!
+//! A fresh task may be queued meanwhile: the worker of the one that runs goes on to it
+//! by itself, if it comes so far, and it is fresh again if not.
+//!
 //! At most one attempt of a grant runs at a time: a grant is one slot. A task
-//! is in exactly one of `fresh`, `tried`, `settled`, `done`; a task without an
+//! is in exactly one of `fresh`, `queued`, `tried`, `settled`, `done`; a task without an
 //! attempt costs one integer.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use stint_api::id::{AttemptId, GrantId, TaskIndex};
+use stint_api::job::Isolation;
 use stint_api::link::{Grant, Held, Plan, RetryBudget};
 use stint_api::tasks::{TaskRange, runs};
 use stint_api::time::Time;
@@ -92,6 +96,8 @@ pub(crate) struct Holding {
     pub(crate) gives_back: bool,
     pub(crate) preparation: Preparation,
     fresh: BTreeSet<TaskIndex>,
+    /// What follows in the run of the task that runs.
+    queued: BTreeSet<TaskIndex>,
     pub(crate) tried: BTreeMap<TaskIndex, Tried>,
     settled: BTreeSet<TaskIndex>,
     done: BTreeSet<TaskIndex>,
@@ -107,6 +113,7 @@ impl Holding {
             gives_back: false,
             preparation: Preparation::Missing,
             fresh: BTreeSet::new(),
+            queued: BTreeSet::new(),
             tried: BTreeMap::new(),
             settled: BTreeSet::new(),
             done: BTreeSet::new(),
@@ -128,6 +135,8 @@ impl Holding {
         let (keep, drop) = self.fresh.iter().partition(|task| wanted(task));
         self.fresh = keep;
         self.done.extend::<BTreeSet<TaskIndex>>(drop);
+        let dropped = self.queued.extract_if(.., |task| !wanted(task));
+        self.done.extend(dropped);
         let dropped: Vec<_> = self.tried.extract_if(.., |task, _| !wanted(task)).collect();
         self.done.extend(dropped.iter().map(|(task, _)| *task));
         dropped
@@ -135,6 +144,7 @@ impl Holding {
 
     pub(crate) fn knows(&self, task: TaskIndex) -> bool {
         self.fresh.contains(&task)
+            || self.queued.contains(&task)
             || self.tried.contains_key(&task)
             || self.settled.contains(&task)
             || self.done.contains(&task)
@@ -149,7 +159,7 @@ impl Holding {
 
     /// Whether it takes its slot's share of the node.
     pub(crate) fn takes_room(&self) -> bool {
-        !self.fresh.is_empty() || !self.tried.is_empty()
+        !self.fresh.is_empty() || !self.queued.is_empty() || !self.tried.is_empty()
     }
 
     /// Whether nothing is left to do, report or hear.
@@ -182,6 +192,7 @@ impl Holding {
         let started = TaskState::Running { confirmed: false };
         let budget = self.budget;
         self.fresh.remove(&task);
+        self.queued.remove(&task);
         let tried = self.tried.entry(task).or_insert(Tried {
             try_number: 0,
             left: budget,
@@ -199,6 +210,7 @@ impl Holding {
             return false;
         }
         self.fresh.remove(&task);
+        self.queued.remove(&task);
         let known = self.tried.entry(task).or_insert(Tried {
             try_number: 0,
             left,
@@ -212,6 +224,39 @@ impl Holding {
         known.left = left;
         known.state = TaskState::Running { confirmed: true };
         true
+    }
+
+    /// Queues the fresh tasks that follow `task`, which begins, without a gap; the run
+    /// that it makes with them.
+    pub(crate) fn queue(&mut self, task: TaskIndex) -> TaskRange {
+        let mut run = TaskRange::one(task);
+        while self.plan.isolation == Isolation::Job && self.fresh.remove(&run.end()) {
+            self.queued.insert(run.end());
+            run.count += 1;
+        }
+        run
+    }
+
+    /// Queues tasks that an earlier node process had queued.
+    pub(crate) fn queue_again(&mut self, tasks: impl Iterator<Item = TaskIndex>) {
+        for task in tasks {
+            if !self.knows(task) {
+                self.queued.insert(task);
+            }
+        }
+    }
+
+    pub(crate) fn is_queued(&self, task: TaskIndex) -> bool {
+        self.queued.contains(&task)
+    }
+
+    /// Nothing runs: what was queued is fresh again. Whether there was anything.
+    pub(crate) fn restock(&mut self) -> bool {
+        let restocks = self.running().is_none() && !self.queued.is_empty();
+        if restocks {
+            self.fresh.append(&mut self.queued);
+        }
+        restocks
     }
 
     /// Every task that an outcome of the preparation concerns: not running, not ended.
@@ -233,6 +278,7 @@ impl Holding {
     /// The task is no longer this node's, which the scheduler does not know yet.
     pub(crate) fn settle(&mut self, task: TaskIndex) -> Option<Tried> {
         self.fresh.remove(&task);
+        self.queued.remove(&task);
         self.settled.insert(task);
         self.tried.remove(&task)
     }
@@ -307,6 +353,7 @@ impl Holding {
     /// What the node says it holds: all but what is done.
     pub(crate) fn held(&self) -> Held {
         let mut tasks: BTreeSet<TaskIndex> = &self.fresh | &self.settled;
+        tasks.extend(&self.queued);
         tasks.extend(self.tried.keys());
         Held {
             id: self.id.clone(),

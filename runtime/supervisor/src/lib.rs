@@ -17,6 +17,7 @@
 //!
 //! - `supervisor.rs` the verbs, `holding.rs` the states of a grant and its tasks,
 //! - `orders.rs` what the scheduler wants, `adopt.rs` what the keeper still has,
+//! - `run.rs` tasks that run one after another without being asked for,
 //! - `returning.rs` what goes back to the scheduler,
 //! - `progress.rs` the steps that follow, `restart.rs` whether, where and when a failed task runs again,
 //! - `outbox.rs` reports until the scheduler has them.
@@ -29,9 +30,10 @@ mod outbox;
 mod progress;
 mod restart;
 mod returning;
+mod run;
 mod supervisor;
 
-pub use action::{Action, AttemptEnd, Kept, KeptState};
+pub use action::{Action, AttemptEnd, Kept, KeptState, Run};
 pub use orders::WrongGeneration;
 pub use outbox::Batch;
 pub use supervisor::{Config, Supervisor};

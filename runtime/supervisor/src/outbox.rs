@@ -40,6 +40,12 @@ pub(crate) enum Follow {
         task: TaskIndex,
         discard: Vec<AttemptId>,
     },
+    /// These tasks, of a run, are no longer this node's; what the first attempt names may go.
+    Passed {
+        grant: GrantId,
+        tasks: Vec<TaskIndex>,
+        attempt: AttemptId,
+    },
     /// These tasks are no longer this node's; earlier tries of them may be discarded.
     GaveBack {
         grant: GrantId,

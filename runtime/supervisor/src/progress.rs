@@ -190,6 +190,7 @@ impl Supervisor {
 
     /// Prepares and starts whatever may be, in the order of the grants.
     pub(crate) fn proceed(&mut self, now: Time, actions: &mut Vec<Action>) {
+        self.restock(now, actions);
         let is_clear = self.is_told && self.foreign.is_empty();
         if !self.may_act(now) || !is_clear || self.mode == Mode::Draining {
             return;
@@ -212,9 +213,13 @@ impl Supervisor {
                         used = with;
                         let tried = holding.begin(task);
                         let (try_number, left) = (tried.try_number, tried.left);
+                        let run = match try_number {
+                            1 => holding.queue(task),
+                            _ => TaskRange::one(task),
+                        };
                         actions.push(Action::Start {
                             attempt: holding.attempt(task, try_number),
-                            grant: holding.grant(vec![TaskRange::one(task)], left),
+                            grant: holding.grant(vec![run], left),
                         });
                     }
                 }
@@ -242,6 +247,14 @@ impl Supervisor {
                 }
                 _ => actions.push(Action::Discard { attempt }),
             },
+            Follow::Passed {
+                grant,
+                tasks,
+                attempt,
+            } => {
+                actions.push(Action::Forget { attempt });
+                self.let_go(&grant, tasks, actions);
+            }
             Follow::GaveBack {
                 grant,
                 tasks,

@@ -160,7 +160,9 @@ impl World {
                 let takes = self.chance.millis(1, most);
                 self.process_event(place, takes, ProcessEvent::Rename(attempt));
             }
-            Action::Discard { attempt } => self.order_discard(place, &attempt),
+            Action::Discard { attempt } | Action::Forget { attempt } => {
+                self.order_discard(place, &attempt);
+            }
             Action::Release { .. } => {}
         }
     }

@@ -9,6 +9,7 @@ mod ordering;
 mod reporting;
 mod retrying;
 mod returning;
+mod running;
 
 use stint_api::id::{AttemptId, ClusterId, Digest, Generation, GrantId, GrantNumber};
 use stint_api::link::{
@@ -189,10 +190,14 @@ pub(crate) fn told(actions: &[Action]) -> Vec<String> {
     let tail = |attempt: &AttemptId| attempt.to_string().replace("default.1.", "");
     let tell = |action: &Action| match action {
         Action::Prepare { grant } => format!("prepare g{}", grant.id.grant.0),
-        Action::Start { attempt, .. } => format!("start {}", tail(attempt)),
+        Action::Start { attempt, grant } => match grant.tasks.as_slice() {
+            [run] if run.count > 1 => format!("start {} and on to {}", tail(attempt), run.end()),
+            _ => format!("start {}", tail(attempt)),
+        },
         Action::Kill { attempt, why } => format!("kill {}: {why}", tail(attempt)),
         Action::Publish { attempt, .. } => format!("publish {}", tail(attempt)),
         Action::Discard { attempt } => format!("discard {}", tail(attempt)),
+        Action::Forget { attempt } => format!("forget {}", tail(attempt)),
         Action::Release { grant } => format!("release g{}", grant.grant.0),
     };
     actions.iter().map(tell).collect()

@@ -1,0 +1,3 @@
+;; Does nothing.
+;; Expected: succeeded.
+(module (func (export "_start")))
