@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 /// Most constraints of one job; each node is held against all of them.
 pub const CONSTRAINTS_MAX: usize = 32;
+/// Longest name of a label.
+pub const LABEL_BYTES_MAX: usize = 255;
 /// Longest constraint.
 const TEXT_BYTES_MAX: usize = 512;
 

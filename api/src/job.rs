@@ -103,6 +103,12 @@ pub struct JobSpec {
     /// What the labels of a node must be, for example `zone=eu`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<Constraint>,
+    /// What the labels of a node should be: one that meets more of them is preferred.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefer: Vec<Constraint>,
+    /// A label over whose values the job's slots are spread evenly, for example `zone`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<String>,
     /// Higher goes first, and takes the place of lower ones that run.
     #[serde(default)]
     pub priority: i32,
@@ -228,6 +234,8 @@ impl JobSpec {
             max_failed: None,
             after: Vec::new(),
             constraints: Vec::new(),
+            prefer: Vec::new(),
+            spread: None,
             priority: 0,
             isolation: None,
             inputs: Vec::new(),

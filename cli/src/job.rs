@@ -207,6 +207,8 @@ fn merge_policies(spec: &mut JobSpec, file: &JobFile, flags: &JobArgs) {
     spec.after = after.cloned().collect();
     let constraints = file.constraints.iter().chain(&flags.constraints);
     spec.constraints = constraints.cloned().collect();
+    spec.prefer = file.prefer.iter().chain(&flags.prefer).cloned().collect();
+    spec.spread = flags.spread.clone().or_else(|| file.spread.clone());
 }
 
 fn take<T>(field: &mut T, given: Option<T>) {

@@ -78,6 +78,14 @@ pub(crate) struct JobArgs {
     #[arg(long = "constraint", value_name = "LABEL")]
     pub(crate) constraints: Vec<Constraint>,
 
+    /// Rather run on nodes with such labels; may be given more than once
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) prefer: Vec<Constraint>,
+
+    /// Spread the slots evenly over the values of this label: zone
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) spread: Option<String>,
+
     /// A file or directory that the program reads at /in/NAME: file:///path on the nodes, or a path here
     #[arg(long = "input", value_name = "NAME=URL")]
     pub(crate) inputs: Vec<Pair>,

@@ -49,6 +49,9 @@ pub(crate) struct JobFile {
     pub(crate) after: Vec<JobId>,
     #[serde(default)]
     pub(crate) constraints: Vec<Constraint>,
+    #[serde(default)]
+    pub(crate) prefer: Vec<Constraint>,
+    pub(crate) spread: Option<String>,
     pub(crate) priority: Option<i32>,
     pub(crate) isolation: Option<Isolation>,
     #[serde(default)]
@@ -57,7 +60,7 @@ pub(crate) struct JobFile {
 }
 
 /// The fields of a job file, for the suggestion after a misspelt one.
-const FIELDS: [&str; 26] = [
+const FIELDS: [&str; 28] = [
     "module",
     "script",
     "kit",
@@ -80,6 +83,8 @@ const FIELDS: [&str; 26] = [
     "max_failed",
     "after",
     "constraints",
+    "prefer",
+    "spread",
     "priority",
     "isolation",
     "inputs",

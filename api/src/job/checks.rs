@@ -6,7 +6,7 @@ use super::{
     AFTER_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, INPUTS_MAX, InvalidSpec, JobSpec, RETRIES_MAX,
     TASKS_MAX, TIMEOUT_MAX,
 };
-use crate::constraint::CONSTRAINTS_MAX;
+use crate::constraint::{CONSTRAINTS_MAX, LABEL_BYTES_MAX};
 use crate::id::is_name;
 use crate::retry::RULES_MAX;
 use crate::time::Span;
@@ -141,7 +141,14 @@ impl JobSpec {
                 format!("`{job}` is there twice")
             })?;
         }
-        most("constraints", self.constraints.len(), CONSTRAINTS_MAX)
+        most("constraints", self.constraints.len(), CONSTRAINTS_MAX)?;
+        most("prefer", self.prefer.len(), CONSTRAINTS_MAX)?;
+        let spread = self.spread.as_deref().unwrap_or("a");
+        let is_label = (1..=LABEL_BYTES_MAX).contains(&spread.len())
+            && !spread.contains(|c: char| c == '=' || c == '!' || c.is_whitespace());
+        check("spread", is_label, || {
+            format!("`{spread}` is not the name of a label; write for example `zone`")
+        })
     }
 
     fn validate_inputs(&self) -> Result<(), InvalidSpec> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stint_api::id::{AttemptId, Generation};
-use stint_api::link::Orders;
+use stint_api::link::{Orders, Report};
 use stint_api::tasks::TaskRange;
 use stint_api::time::{Span, Time};
 use stint_supervisor::{Action, Supervisor};
@@ -159,6 +159,10 @@ impl Driver {
             Happened::Welcomed { welcome, sent } => {
                 self.generation = Some(welcome.generation);
                 let mut actions = self.supervisor.welcomed(&welcome);
+                // A scheduler that started again prefers nodes by what it is told anew.
+                for module in self.tools.modules.known() {
+                    self.supervisor.say(Report::Compiled { module });
+                }
                 actions.extend(self.renewed(welcome.lease, sent));
                 actions
             }

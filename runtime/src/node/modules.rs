@@ -116,6 +116,14 @@ impl Modules {
         made
     }
 
+    /// Modules whose compiled form was used since this process started: as many as are remembered.
+    pub(crate) fn known(&self) -> Vec<Digest> {
+        let known = lock(&self.known);
+        let is_there = |entry: &Entry| entry.try_lock().is_ok_and(|known| known.is_some());
+        let there = known.iter().filter(|(_, entry)| is_there(entry));
+        there.map(|(module, _)| *module).collect()
+    }
+
     /// A worker could not be started with the compiled form: looks at it again before the next.
     pub(crate) fn doubt(&self, module: &Digest) {
         lock(&self.known).remove(module);

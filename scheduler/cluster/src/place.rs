@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::draft::Draft;
 use crate::grants::{Grant, LOSSES_MAX};
 use crate::job::{JobRecord, PendingRun};
-use crate::placement::{Wish, grant_size};
+use crate::placement::{Spread, Wish, grant_size};
 use crate::queue::Shape;
 
 /// What came of placing the next tasks of a job.
@@ -58,7 +58,10 @@ impl Cluster {
         let Some(run) = job.next_run(shape, size) else {
             return Placed::Nothing;
         };
+        let spread = Spread::of(job, &self.nodes);
         let wish = Wish {
+            spread: spread.as_ref(),
+            prefer: &job.record.spec.prefer,
             shape,
             module: &job.record.spec.module,
             avoid: run.trouble.avoid.as_ref(),

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use stint_api::constraint::Constraint;
 use stint_api::id::{Digest, NodeId};
 use stint_api::quantity::Resources;
 
+use crate::job::Job;
 use crate::node::Node;
 use crate::queue::Shape;
 
@@ -20,6 +22,10 @@ const GRANTS_PER_SLOT: u64 = 4;
 struct Score<'a> {
     /// The cluster failed the task there last.
     failed_there: bool,
+    /// Slots that the job has already where the label it is spread over is the same.
+    crowd: u32,
+    /// What it would like of the node's labels, and is not so.
+    disliked: usize,
     /// The module would have to be compiled first.
     must_compile: bool,
     /// Share of the node that is taken once the slot is, in thousandths: spread.
@@ -31,9 +37,56 @@ struct Score<'a> {
 /// What a slot needs, and what it would like.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wish<'a> {
+    pub(crate) spread: Option<&'a Spread<'a>>,
+    pub(crate) prefer: &'a [Constraint],
     pub(crate) shape: &'a Shape,
     pub(crate) module: &'a Digest,
     pub(crate) avoid: Option<&'a NodeId>,
+}
+
+impl Wish<'_> {
+    /// Whether the job has a wish of its own: the shelves do not stand in its order.
+    pub(crate) fn is_particular(&self) -> bool {
+        self.spread.is_some() || !self.prefer.is_empty()
+    }
+}
+
+/// Where a job that is spread has slots.
+#[derive(Debug)]
+pub(crate) struct Spread<'a> {
+    key: &'a str,
+    /// By the value of the label.
+    slots: BTreeMap<&'a str, u32>,
+}
+
+impl<'a> Spread<'a> {
+    /// Of a job that is spread.
+    pub(crate) fn of(job: &'a Job, nodes: &'a BTreeMap<NodeId, Node>) -> Option<Self> {
+        let key = job.record.spec.spread.as_deref()?;
+        let mut slots = BTreeMap::new();
+        for (_, _, grant) in job.grants() {
+            let node = nodes.get(&grant.node);
+            let value = node.and_then(|node| node.record.labels.get(key));
+            if let Some(value) = value {
+                *slots.entry(value.as_str()).or_default() += 1;
+            }
+        }
+        Some(Self { key, slots })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sample(key: &'a str, slots: [(&'a str, u32); 2]) -> Self {
+        let slots = slots.into();
+        Self { key, slots }
+    }
+
+    /// How many are where that node is; beyond all where it has no such label.
+    fn crowd(&self, node: &Node) -> u32 {
+        let value = node.record.labels.get(self.key);
+        value.map_or(u32::MAX, |value| {
+            self.slots.get(value.as_str()).copied().unwrap_or(0)
+        })
+    }
 }
 
 /// The node of these that suits best; none when the slot is free on none. This is
@@ -46,6 +99,12 @@ pub(crate) fn scan<'a>(
         .filter_map(|(id, node)| {
             Some(Score {
                 failed_there: wish.avoid == Some(id),
+                crowd: wish.spread.map_or(0, |spread| spread.crowd(node)),
+                disliked: {
+                    let labels = &node.record.labels;
+                    let prefer = wish.prefer.iter();
+                    prefer.filter(|like| !like.allows(labels)).count()
+                },
                 must_compile: !node.has_compiled(wish.module),
                 load: load(node, wish.shape)?,
                 node: id,

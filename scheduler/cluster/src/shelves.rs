@@ -22,7 +22,8 @@ const LEAST: Resources = Resources {
     memory: Bytes(64 << 10),
     scratch: Bytes(4 << 10),
 };
-/// So few nodes with room are looked at one by one: a full cluster needs no shelves.
+/// So few nodes with room are looked at one by one: a full cluster needs no shelves. More
+/// are for a job with a wish of its own.
 const FEW: usize = 32;
 /// Shapes with a shelf; each is an entry a node. Others take its place by use.
 const SHELVES_MAX: usize = 64;
@@ -133,7 +134,7 @@ impl Shelves {
 
     /// The node that suits best; none when the slot is free nowhere.
     pub(crate) fn pick(&mut self, nodes: &Nodes, wish: Wish<'_>) -> Option<NodeId> {
-        let picked = if self.open.len() <= FEW {
+        let picked = if self.open.len() <= FEW || wish.is_particular() {
             let open = self.open.iter();
             let open = open.filter_map(|id| nodes.get_key_value(id));
             scan(open, wish).cloned()
@@ -243,6 +244,7 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::Spread;
     use stint_api::id::{Generation, GrantId, GrantNumber, Incarnation};
     use stint_api::link::{Hello, PROTOCOL};
     use stint_api::time::Time;
@@ -287,6 +289,12 @@ mod tests {
 
     #[test]
     fn the_node_is_always_that_of_a_full_scan() {
+        for seed in 0..4 {
+            hold_against_a_full_scan(seed);
+        }
+    }
+
+    fn hold_against_a_full_scan(seed: u64) {
         let mut nodes: Nodes = (0..NODES).map(node).collect();
         let ids: Vec<NodeId> = nodes.keys().cloned().collect();
         let mut shelves = Shelves::default();
@@ -303,11 +311,17 @@ mod tests {
         ];
         let modules = [Digest([1; 32]), Digest([2; 32])];
         let mut grants: Vec<(NodeId, GrantId)> = Vec::new();
-        let mut state = 7;
-        for number in 0..20_000 {
+        let mut state = seed;
+        for number in 0..5_000 {
             let shape = &shapes[draw(&mut state, shapes.len())];
             let avoid = (draw(&mut state, 3) == 0).then(|| &ids[draw(&mut state, NODES)]);
+            let spread =
+                Spread::sample("zone", [("a", 2), ("b", [0, 1, 2, 3][draw(&mut state, 4)])]);
+            let likes = ["zone=c".parse().unwrap()];
+            let particular = draw(&mut state, 4);
             let wish = Wish {
+                spread: Some(&spread).filter(|_| particular == 0),
+                prefer: if particular == 1 { &likes } else { &[] },
                 shape,
                 module: &modules[draw(&mut state, 2)],
                 avoid,

@@ -15,6 +15,7 @@ mod poisoning;
 mod policing;
 mod preempting;
 mod publishing;
+mod reference;
 mod reporting;
 mod rerunning;
 mod restoring;
