@@ -71,7 +71,10 @@ pub(crate) fn is_empty(group: &Cgroup, place: &Place) -> bool {
             return text.lines().any(|line| line == "populated 0");
         }
     }
-    group.procs().is_empty()
+    // A process is counted from its fork until it is reaped, so that zero is nobody;
+    // to ask each of the hierarchies for a list takes four times as long.
+    let counted = fs::read_to_string(place.dir(Controller::Pids).join("pids.current"));
+    counted.is_ok_and(|text| text.trim() == "0") || group.procs().is_empty()
 }
 
 /// Whether the kernel killed the group through `cgroup.kill`.

@@ -194,7 +194,9 @@ impl Watch {
         topics: &mut Vec<Topic>,
     ) -> io::Result<()> {
         topics.clear();
-        if until != self.set {
+        // One that is set too early rings for nothing, once; to set it anew at every
+        // turn, for deadlines that hardly any attempt lives to see, would cost more.
+        if until.is_some_and(|until| self.set.is_none_or(|set| until < set)) {
             self.set_timer(until)?;
         }
         let timeout = now.then(Timespec::default);
