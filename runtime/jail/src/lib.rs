@@ -48,5 +48,6 @@ pub use filter::call_name;
 pub use identity::Identity;
 pub use layer::{Layer, LayerSet, Layers, Missing};
 pub use ledger::{ArmError, Refusal};
+pub use namespaces::leave_network;
 pub use trap::{Confession, EXIT_VIOLATION};
 pub use tree::{Access, Source, Tree};

@@ -17,7 +17,7 @@ use rustix::process::{getegid, geteuid};
 use rustix::system::sethostname;
 use rustix::thread::UnshareFlags;
 
-use crate::layer::Layer;
+use crate::layer::{Layer, LayerSet};
 use crate::ledger::{ArmError, Ledger, Named as _, Refusal};
 use crate::raw;
 
@@ -32,6 +32,19 @@ const KINDS: [(Layer, UnshareFlags); 5] = [
     (Layer::UtsNamespace, UnshareFlags::NEWUTS),
     (Layer::CgroupNamespace, UnshareFlags::NEWCGROUP),
 ];
+
+/// Leaves the machine's network for one that holds nothing, and says whether that
+/// could be had: for a process that forks those to be berthed, who are born with it
+/// then ([`Berth::inherited`](crate::Berth::inherited)). It is the one namespace that
+/// takes the kernel long to make, and longer to take down. Nobody in it can put
+/// anything there: that takes a right over it that a berthed process has given up.
+pub fn leave_network() -> LayerSet {
+    match raw::unshare(UnshareFlags::NEWNET) {
+        Ok(()) => LayerSet::NONE.with(Layer::NetworkNamespace),
+        // Who is not root needs a user namespace for it, in which each is to be on its own.
+        Err(_) => LayerSet::NONE,
+    }
+}
 
 /// Enters those of the namespaces that are wanted. The mount namespace is not in
 /// force by that: it holds copies of all mounts until the root is changed.

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Resource};
 use sha2::{Digest as _, Sha256};
 use stint_api::id::Digest;
 use stint_api::outcome::Outcome;
-use stint_jail::ArmError;
+use stint_jail::{ArmError, LayerSet};
 use stint_sandbox::compile_for;
 
 use crate::child::{self, ChildError};
@@ -59,7 +59,9 @@ fn jailed(task: &Compilation, files: &Files, keeper: Pid) -> Result<Cell, Outcom
     let jail = |error: ArmError| Outcome::StartFailed {
         step: format!("compile: {error}"),
     };
-    let entered = task.jail.enter(keeper, &kept, SPEECH, &violation);
+    let entered = task
+        .jail
+        .enter(keeper, LayerSet::NONE, &kept, SPEECH, &violation);
     let mut cell = entered.map_err(jail)?;
     cell.close(Vec::new(), false).map_err(jail)?;
     Ok(cell)

@@ -45,7 +45,8 @@ impl Jail {
         serde_json::from_slice(text.as_encoded_bytes()).map_err(|_| ChildError::Arguments)
     }
 
-    /// Stage one, for a child of `keeper` whose other open files are `keep`. When
+    /// Stage one, for a child of `keeper` that was born with the layers `inherited` and
+    /// whose other open files are `keep`. When
     /// it makes a call that it may not, it says `violation` of the number
     /// `u32::MAX`, with the number of the call in its place.
     ///
@@ -54,6 +55,7 @@ impl Jail {
     pub(crate) fn enter<T: Serialize>(
         &self,
         keeper: Pid,
+        inherited: LayerSet,
         keep: &[BorrowedFd<'_>],
         speech: Speech,
         violation: &T,
@@ -62,7 +64,7 @@ impl Jail {
         let berth = Berth {
             want: LayerSet::ALL,
             need: self.need,
-            inherited: LayerSet::NONE,
+            inherited,
             identity: self.identity,
             parent: Some(keeper),
             sources: &[],

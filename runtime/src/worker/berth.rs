@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 
 use rustix::process::Pid;
+use stint_jail::LayerSet;
 use stint_sandbox::{Berth, Profile, WarmUp};
 
 use super::protocol::{FromWorker, SPEECH};
@@ -33,30 +34,42 @@ pub(crate) fn make(argument: Option<&OsStr>) -> Result<Result<Berth<'static>, St
     Ok(made.map_err(|error| child::shorten(error, child::MESSAGE_BYTES_MAX)))
 }
 
+/// What a worker has of the zygote that it was forked from.
+#[derive(Debug)]
+pub(crate) struct Birthright {
+    /// What it runs to warm up.
+    pub(crate) warm_up: WarmUp,
+    /// The layers of its jail that it is born with.
+    pub(crate) layers: LayerSet,
+}
+
 /// Makes this process a worker of `keeper`: bound to it, and as poor as it can be
-/// before its job is known. Says that it is berthed, if it was warmed up.
+/// before its job is known. One that was forked warms up, and says that it is berthed.
 pub(crate) fn take(
     berth: &mut Berth<'_>,
-    warm_up: Option<&WarmUp>,
+    birthright: Option<&Birthright>,
     keeper: Pid,
     jail: &Jail,
 ) -> Result<Result<Cell, String>, ChildError> {
     child::bind(keeper)?;
     child::name(c"stint-berth");
     berth.settle();
-    if let Some(warm_up) = warm_up {
+    if let Some(birthright) = birthright {
         let rehearsed = assignment::rehearse().map_err(|error| error.to_string());
-        let warm = berth.warm_up(warm_up).map_err(|error| error.to_string());
+        let warm = berth
+            .warm_up(&birthright.warm_up)
+            .map_err(|error| error.to_string());
         if let Err(error) = rehearsed.and(warm) {
             return Ok(Err(child::shorten(error, child::MESSAGE_BYTES_MAX)));
         }
     }
     let violation = FromWorker::Violation { call: u32::MAX };
-    let cell = match jail.enter(keeper, &berth.kept(), SPEECH, &violation) {
+    let inherited = birthright.map_or(LayerSet::NONE, |birthright| birthright.layers);
+    let cell = match jail.enter(keeper, inherited, &berth.kept(), SPEECH, &violation) {
         Ok(cell) => cell,
         Err(error) => return Ok(Err(shortened(&error))),
     };
-    if warm_up.is_some() {
+    if birthright.is_some() {
         child::say(SPEECH, &FromWorker::Berthed { pid: child::pid() })?;
     }
     Ok(Ok(cell))

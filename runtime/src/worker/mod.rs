@@ -21,11 +21,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use rustix::process::Pid;
-use stint_sandbox::{Berth, WarmUp};
+use stint_sandbox::Berth;
 
 use crate::child::{self, ChildError};
 use crate::hearing::Ear;
 use crate::jail::Jail;
+use berth::Birthright;
 use protocol::{FromWorker, SPEECH};
 
 /// A worker that was not forked from a zygote, and makes its own engine: of the
@@ -46,16 +47,16 @@ fn work(mut args: impl Iterator<Item = OsString>) -> Result<(), ChildError> {
     }
 }
 
-/// The life of a worker of `keeper` whose engine is made. It warms up if somebody
-/// paid for that beforehand; who is waited for already does not.
+/// The life of a worker of `keeper` whose engine is made. It warms up if it was forked
+/// beforehand; who is waited for already does not.
 pub(crate) fn live(
     berth: &mut Berth<'_>,
-    warm_up: Option<&WarmUp>,
+    birthright: Option<&Birthright>,
     keeper: Pid,
     jail: &Jail,
 ) -> Result<(), ChildError> {
     confess_panics();
-    match berth::take(berth, warm_up, keeper, jail)? {
+    match berth::take(berth, birthright, keeper, jail)? {
         Ok(cell) => assignment::serve(berth, cell, &mut Ear::new(SPEECH)),
         Err(message) => child::say(SPEECH, &FromWorker::Fault { message }),
     }

@@ -18,12 +18,14 @@ use std::process::ExitCode;
 use rustix::process::Pid;
 use rustix::stdio::dup2_stdin;
 use stint_cgroup::ENTER;
-use stint_sandbox::{Berth, WarmUp};
+use stint_jail::leave_network;
+use stint_sandbox::Berth;
 
 use crate::child::{self, ChildError};
 use crate::hearing::{Ear, Heard};
 use crate::jail::Jail;
 use crate::worker;
+use crate::worker::berth::Birthright;
 use fork::Side;
 use protocol::{Birth, Birthplace, FromZygote, SPEECH};
 
@@ -46,12 +48,16 @@ fn work(mut args: impl Iterator<Item = OsString>) -> Result<(), ChildError> {
         Ok(made) => made,
         Err(message) => return child::say(SPEECH, &FromZygote::Fault { message }),
     };
+    let birthright = Birthright {
+        warm_up,
+        layers: leave_network(),
+    };
     child::say(SPEECH, &FromZygote::Ready)?;
     let mut ear = Ear::new(SPEECH);
     while let Some(Heard { message, fds }) = ear.hear::<Birth>()? {
         if let Some(born) = give_birth(&message, fds)? {
             drop(ear);
-            return live(born, &mut berth, &warm_up, keeper, &message.jail);
+            return live(born, &mut berth, &birthright, keeper, &message.jail);
         }
     }
     Ok(())
@@ -83,7 +89,7 @@ fn give_birth(birth: &Birth, fds: Vec<OwnedFd>) -> Result<Option<Born>, ChildErr
 fn live(
     born: Born,
     berth: &mut Berth<'_>,
-    warm_up: &WarmUp,
+    birthright: &Birthright,
     keeper: Pid,
     jail: &Jail,
 ) -> Result<(), ChildError> {
@@ -93,5 +99,5 @@ fn live(
     for door in born.doors {
         rustix::io::write(&door, ENTER)?;
     }
-    worker::live(berth, Some(warm_up), keeper, jail)
+    worker::live(berth, Some(birthright), keeper, jail)
 }
