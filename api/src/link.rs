@@ -2,7 +2,7 @@
 //!
 //! The node dials. `POST /v1/link/hello` ([`Hello`] → [`Welcome`]) makes a new
 //! generation; `GET /v1/link/orders?node=…&generation=…` streams one [`Orders`]
-//! per line and stays open; `POST /v1/link/reports` ([`Reports`] →
+//! per line and stays open; `POST /v1/link/leave` ([`Leave`]) is a goodbye; `POST /v1/link/reports` ([`Reports`] →
 //! [`ReportsAnswer`]) carries what happened and renews the lease, even when
 //! empty; `GET /v1/link/modules/{digest}` gives a module's bytes, and
 //! `GET /v1/link/files/{digest}` those of a file beside one. Everything is idempotent: a node repeats a batch until it is
@@ -86,6 +86,15 @@ pub struct Welcome {
     pub cluster: ClusterId,
     /// The node may act until this long after it *sent* the hello.
     pub lease: Span,
+}
+
+/// A node says goodbye: all that it ran has ended, and it ran it under this generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leave {
+    /// The node.
+    pub node: NodeId,
+    /// From its last welcome.
+    pub generation: Generation,
 }
 
 /// One line of the orders stream.

@@ -10,7 +10,7 @@ use crate::job::JobSpec;
 use crate::kit::Kit;
 use crate::link::Stream;
 use crate::outcome::{Outcome, Usage};
-use crate::quantity::{Bytes, Resources};
+use crate::quantity::{Bytes, Millicores, Resources};
 use crate::time::Time;
 
 /// Where a job is in its life.
@@ -178,6 +178,37 @@ pub struct ResultLine {
     pub task: TaskIndex,
     /// What it returned.
     pub result: Box<RawValue>,
+}
+
+/// `GET /v1/capacity`: what there is, and what more could be used now.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct CapacityView {
+    /// Nodes that take work.
+    pub nodes: u64,
+    /// What they have.
+    pub total: Amount,
+    /// What of that slots take.
+    pub taken: Amount,
+    /// What more the tasks could take that wait for room now: beyond what is taken, and
+    /// within the parallelism of their jobs.
+    pub wanted: Amount,
+}
+
+/// So much of each resource.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Amount {
+    /// In so many slots; of a total, 0.
+    pub slots: u64,
+    /// CPU.
+    pub cpu: Millicores,
+    /// Memory.
+    pub memory: Bytes,
+    /// Disk for scratch and outputs.
+    pub scratch: Bytes,
 }
 
 /// Whether a node is heard from.

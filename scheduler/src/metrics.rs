@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use stint_api::view::{JobState, NodeState};
+use stint_api::view::{CapacityView, JobState, NodeState};
 use stint_cluster::Census;
 
 /// How many there are of something.
@@ -31,6 +31,12 @@ struct InState {
     state: &'static str,
 }
 
+/// Which part of the capacity: `total`, `taken`, or `wanted` beyond that.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Part {
+    part: &'static str,
+}
+
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -47,6 +53,10 @@ pub(crate) struct Metrics {
     tasks: Family<InState, Count>,
     nodes: Family<InState, Count>,
     jobs_waiting: Count,
+    nodes_open: Count,
+    slots_wanted: Count,
+    millicores: Family<Part, Count>,
+    memory_bytes: Family<Part, Count>,
     modules: Count,
     calls_waiting: Count,
 }
@@ -69,6 +79,10 @@ impl Metrics {
             tasks: Family::default(),
             nodes: Family::default(),
             jobs_waiting: Gauge::default(),
+            nodes_open: Gauge::default(),
+            slots_wanted: Gauge::default(),
+            millicores: Family::default(),
+            memory_bytes: Family::default(),
             modules: Gauge::default(),
             calls_waiting: Gauge::default(),
         };
@@ -110,6 +124,7 @@ impl Metrics {
             "Jobs with tasks that wait for a node",
             metrics.jobs_waiting.clone(),
         );
+        metrics.register_capacity(r);
         r.register("modules", "Modules kept", metrics.modules.clone());
         r.register(
             "calls_waiting",
@@ -119,6 +134,46 @@ impl Metrics {
         Self {
             registry,
             ..metrics
+        }
+    }
+
+    fn register_capacity(&self, r: &mut Registry) {
+        r.register(
+            "nodes_open",
+            "Nodes that take work",
+            self.nodes_open.clone(),
+        );
+        r.register(
+            "slots_wanted",
+            "Slots that tasks could take which wait for room",
+            self.slots_wanted.clone(),
+        );
+        r.register(
+            "capacity_millicores",
+            "CPU of nodes that take work, taken by slots, and wanted beyond that",
+            self.millicores.clone(),
+        );
+        r.register(
+            "capacity_memory_bytes",
+            "Memory of nodes that take work, taken by slots, and wanted beyond that",
+            self.memory_bytes.clone(),
+        );
+    }
+
+    /// Takes what there is of capacity now, and what is wanted.
+    pub(crate) fn take_capacity(&self, capacity: &CapacityView) {
+        self.nodes_open.set(capacity.nodes);
+        self.slots_wanted.set(capacity.wanted.slots);
+        for (part, amount) in [
+            ("total", &capacity.total),
+            ("taken", &capacity.taken),
+            ("wanted", &capacity.wanted),
+        ] {
+            let part = Part { part };
+            self.millicores
+                .get_or_create(&part)
+                .set(amount.cpu.0.into());
+            self.memory_bytes.get_or_create(&part).set(amount.memory.0);
         }
     }
 

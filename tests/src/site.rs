@@ -201,6 +201,13 @@ impl Site {
         }
     }
 
+    /// Asks a node to go by SIGTERM and waits until it is gone.
+    pub fn stop_node(&mut self, name: &str) {
+        if let Some(mut child) = self.nodes.remove(name) {
+            terminate(&mut child);
+        }
+    }
+
     /// Kills node process, keeper and workers with SIGKILL: the machine is gone.
     pub fn kill_whole_node(&mut self, name: &str) {
         self.kill_node_process(name);

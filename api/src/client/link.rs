@@ -7,7 +7,7 @@ use reqwest::{Method, Response};
 
 use super::{Client, Error};
 use crate::id::{Digest, Generation, NodeId};
-use crate::link::{Hello, MESSAGE_BYTES_MAX, Orders, Reports, ReportsAnswer, Welcome};
+use crate::link::{Hello, Leave, MESSAGE_BYTES_MAX, Orders, Reports, ReportsAnswer, Welcome};
 
 impl Client {
     /// Joins the cluster, or joins it again.
@@ -27,6 +27,16 @@ impl Client {
     pub async fn report(&self, reports: &Reports) -> Result<ReportsAnswer, Error> {
         let request = self.request(Method::POST, "/v1/link/reports", &[]);
         self.fetch(request.json(reports)).await
+    }
+
+    /// Says goodbye, once nothing runs any more.
+    ///
+    /// # Errors
+    /// When the generation is old ([`Error::is_stale_generation`]), the
+    /// scheduler refuses, or no answer could be had.
+    pub async fn leave(&self, leave: &Leave) -> Result<(), Error> {
+        let request = self.request(Method::POST, "/v1/link/leave", &[]);
+        self.send(request.json(leave)).await.map(drop)
     }
 
     /// Opens the stream of orders. Its first line says in full what the node shall hold.

@@ -98,13 +98,14 @@ impl Driver {
         }
     }
 
-    /// Works until `stop` resolves, and then until what runs has ended and is told.
+    /// Works until `stop` resolves, and then until what runs has ended and is told; the
+    /// generation under which it did, if nothing of it can run any more.
     pub(crate) async fn run(
         mut self,
         mut happened: mpsc::Receiver<Happened>,
         link: impl Future<Output = Over>,
         stop: impl Future<Output = ()>,
-    ) -> Result<(), Stopped> {
+    ) -> Result<Option<Generation>, Stopped> {
         let (mut link, mut stop) = (pin!(link), pin!(stop));
         while !self.may_leave() {
             let wake = self.wake();
@@ -125,8 +126,8 @@ impl Driver {
             }
             self.count_unsaid();
         }
-        self.leave(happened).await;
-        Ok(())
+        let generation = self.generation;
+        Ok(self.leave(happened).await.then_some(generation).flatten())
     }
 
     pub(crate) fn now(&self) -> Time {
@@ -343,29 +344,32 @@ impl Driver {
         (is_quiet && is_heard) || Instant::now() >= leave_by
     }
 
-    /// Lets the last files be removed, and ends the keeper.
-    async fn leave(mut self, mut happened: mpsc::Receiver<Happened>) {
+    /// Lets the last files be removed, and ends the keeper; whether it is gone.
+    async fn leave(mut self, mut happened: mpsc::Receiver<Happened>) -> bool {
         let jobs = async { while self.jobs.join_next().await.is_some() {} };
         if timeout(JOBS_MAX, jobs).await.is_err() {
             tracing::warn!("files of attempts stay until the next start");
         }
         let Some(Current { handle, .. }) = self.tools.keeper.now() else {
-            return;
+            return false;
         };
         self.keeper.current.send_replace(None);
         let gone = async {
             if handle.exit().await.is_err() {
-                return;
+                return true;
             }
             // Its events end when it is gone; not answering means that no other is wanted.
             while let Some(happened) = happened.recv().await {
                 if matches!(happened, Happened::KeeperGone { .. }) {
-                    return;
+                    return true;
                 }
             }
+            false
         };
-        if timeout(KEEPER_EXIT_MAX, gone).await.is_err() {
+        let gone = timeout(KEEPER_EXIT_MAX, gone).await;
+        if gone.is_err() {
             tracing::warn!("the keeper takes long to go");
         }
+        gone.unwrap_or(false)
     }
 }

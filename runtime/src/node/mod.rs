@@ -44,16 +44,19 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::{geteuid, umask};
 use stint_api::client::{self, Client};
 use stint_api::id::AttemptId;
+use stint_api::link::Leave;
 use stint_api::quantity::Resources;
 use stint_jail::{LayerSet, Layers};
 use stint_supervisor::Supervisor;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::keeper::client::{ConnectError, Connection, Kept, connect_or_spawn};
 use crate::keeper::clock::Clock;
@@ -75,6 +78,9 @@ pub use artifacts::ArtifactsError;
 pub use capacity::capacity_detected;
 pub use config::{Config, KeeperLifetime, LimitsChoice, SandboxChoice, ScratchChoice};
 pub use dir::DirError;
+
+/// How long a node that leaves waits to be heard; without, its lease says the same later.
+const GOODBYE_MAX: Duration = Duration::from_secs(1);
 
 /// A node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -233,6 +239,7 @@ impl Node {
             unsaid,
             clock: Clock::start(),
         });
+        let (goodbye, node) = (self.client.clone(), self.identity.node.clone());
         let link = Link {
             client: self.client,
             identity: self.identity,
@@ -244,13 +251,20 @@ impl Node {
         let (exe, options) = (self.config.exe.clone(), self.config.keeper_options());
         tasks.spawn(keeping::hold(self.keeper, exe, options, teller));
         tasks.spawn(keeper.pass_leases());
-        driver
-            .run(happened, link.run(), stop)
-            .await
-            .map_err(|stopped| match stopped {
-                Stopped::Refused(error) => RunError::Refused(error),
-                Stopped::Keeper(error) => RunError::Keeper(error),
-            })
+        let ran = driver.run(happened, link.run(), stop).await;
+        let generation = ran.map_err(|stopped| match stopped {
+            Stopped::Refused(error) => RunError::Refused(error),
+            Stopped::Keeper(error) => RunError::Keeper(error),
+        })?;
+        if let Some(generation) = generation {
+            let leave = Leave { node, generation };
+            let goodbye = goodbye.leave(&leave);
+            // Unheard, the lease says it.
+            if !matches!(timeout(GOODBYE_MAX, goodbye).await, Ok(Ok(()))) {
+                tracing::info!("the scheduler did not hear that this node has left");
+            }
+        }
+        Ok(())
     }
 }
 

@@ -57,7 +57,7 @@ impl Cluster {
             census.tasks_succeeded += u64::from(counts.succeeded);
             census.tasks_failed += u64::from(counts.failed);
         }
-        for node in self.nodes.values() {
+        for node in self.nodes.values().filter(|node| !node.record.left) {
             let state = node.record.state;
             for (_, count) in census.nodes.iter_mut().filter(|(known, _)| *known == state) {
                 *count += 1;

@@ -1,7 +1,7 @@
 //! A node as the scheduler knows it: what it is, what it holds, when it was heard.
 //!
 //! ```text
-//!           hello                silent past its lease, or another incarnation says hello
+//!           hello                silent past its lease, another incarnation says hello, or goodbye
 //!  (none) ---------> ready ------------------------------------------------------> lost
 //!                    ^   \ reports, hello: heard again                             |
 //!                    |   +--> ready                                                |
@@ -32,6 +32,9 @@ pub(crate) struct NodeRecord {
     /// Of its last welcome.
     pub(crate) generation: Generation,
     pub(crate) state: NodeState,
+    /// It is lost because it said goodbye.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) left: bool,
     /// What somebody decided; stays over restarts of either side.
     #[serde(default)]
     pub(crate) duty: Duty,
@@ -87,6 +90,7 @@ impl Node {
             incarnation: hello.incarnation,
             generation,
             state: NodeState::Ready,
+            left: false,
             duty: Duty::Open,
             capacity: hello.capacity,
             labels: hello.labels.clone(),

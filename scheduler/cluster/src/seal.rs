@@ -47,15 +47,23 @@ impl Cluster {
 
     /// Records that jobs stand on come before them.
     fn write_shared(&self, draft: &Draft, changes: &mut Vec<Change>) {
-        let mut put = |key, bytes| changes.push(Change::Put { key, bytes });
         if draft.meta {
-            put(RecordKey::Meta, to_bytes(&MetaRecord { cluster: self.id }));
+            changes.push(Change::Put {
+                key: RecordKey::Meta,
+                bytes: to_bytes(&MetaRecord { cluster: self.id }),
+            });
         }
         for id in &draft.nodes {
-            if let Some(node) = self.nodes.get(id) {
-                put(RecordKey::Node(id.clone()), to_bytes(&node.record));
-            }
+            let key = RecordKey::Node(id.clone());
+            changes.push(match self.nodes.get(id) {
+                Some(node) => Change::Put {
+                    key,
+                    bytes: to_bytes(&node.record),
+                },
+                None => Change::Delete { key },
+            });
         }
+        let mut put = |key, bytes| changes.push(Change::Put { key, bytes });
         for (namespace, digest) in &draft.modules {
             if let Some(module) = self.modules.get(&(namespace.clone(), *digest)) {
                 let key = RecordKey::Module(namespace.clone(), *digest);

@@ -143,9 +143,10 @@ impl Cluster {
         Some(PageIndex::new(id.clone(), counts.collect(), truncated))
     }
 
-    /// Every node, by name.
+    /// Every node that did not leave, by name.
     pub fn nodes(&self) -> NodeList {
-        let nodes = self.nodes.iter().map(|(id, node)| node.view(id));
+        let here = self.nodes.iter().filter(|(_, node)| !node.record.left);
+        let nodes = here.map(|(id, node)| node.view(id));
         NodeList {
             nodes: nodes.collect(),
         }

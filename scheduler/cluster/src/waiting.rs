@@ -156,7 +156,7 @@ fn fit(cluster: &Cluster, shape: &Shape) -> Fit {
     let need = shape.need();
     let mut fit = Fit::default();
     let mut full: Vec<&Node> = Vec::new();
-    for node in cluster.nodes.values() {
+    for node in cluster.nodes.values().filter(|node| !node.record.left) {
         fit.total += 1;
         let figure = if !node.is_ready() {
             &mut fit.lost

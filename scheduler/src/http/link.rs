@@ -10,8 +10,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -19,8 +19,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use stint_api::id::{AttemptId, Digest, Generation, NodeId};
 use stint_api::link::{
-    Hello, LOG_BYTES_MAX, MESSAGE_BYTES_MAX, Orders, REPORTS_MAX, Report, Reports, ReportsAnswer,
-    Welcome,
+    Hello, LOG_BYTES_MAX, Leave, MESSAGE_BYTES_MAX, Orders, REPORTS_MAX, Report, Reports,
+    ReportsAnswer, Welcome,
 };
 use tokio::sync::{mpsc, watch};
 use tokio_util::io::ReaderStream;
@@ -34,6 +34,8 @@ use crate::logs::Chunk;
 
 /// Most bytes of a hello: a line for each grant that a node holds.
 const HELLO_BYTES_MAX: usize = 4 << 20;
+/// Most bytes of a goodbye: a name and a number.
+const LEAVE_BYTES_MAX: usize = 4 << 10;
 /// An empty line is sent into silence this often, so that both ends notice a dead stream.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 /// Bytes of a module that are read at once.
@@ -143,6 +145,22 @@ pub(super) async fn reports(
     });
     let lease = taken.await?.map_err(ApiError::Stale)?;
     Ok(Json(ReportsAnswer { lease }))
+}
+
+pub(super) async fn leave(
+    State(api): Shared,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    let Leave { node, generation } = message(&headers, body, LEAVE_BYTES_MAX).await?;
+    let left = api.driver.call(move |turn| {
+        let effects = turn.cluster.goodbye(turn.now, &node, generation)?;
+        turn.links.close(&node);
+        turn.follow(effects);
+        Ok(())
+    });
+    left.await?.map_err(ApiError::Stale)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn check(batch: &Reports) -> Result<(), ApiError> {

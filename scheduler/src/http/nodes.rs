@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use stint_api::id::NodeId;
 use stint_api::time::Span;
-use stint_api::view::{NodeList, NodeView};
+use stint_api::view::{CapacityView, NodeList, NodeView};
 
 use super::Shared;
 use super::extract::{Act, Params};
@@ -18,6 +18,11 @@ const DRAIN_WITHIN_MAX: Span = stint_api::job::TIMEOUT_MAX;
 
 pub(super) async fn list(State(api): Shared) -> Result<Json<NodeList>, ApiError> {
     Ok(Json(api.driver.call(|turn| turn.cluster.nodes()).await?))
+}
+
+/// `GET /v1/capacity`.
+pub(super) async fn capacity(State(api): Shared) -> Result<Json<CapacityView>, ApiError> {
+    Ok(Json(api.driver.call(|turn| turn.cluster.capacity()).await?))
 }
 
 /// How a node is drained.

@@ -15,8 +15,8 @@ use stint_api::kit::{FileView, Kit, KitList, KitSpec};
 use stint_api::namespace::{NamespaceList, NamespaceSpec, NamespaceView};
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_api::view::{
-    BatchSubmitted, Event, JobList, JobView, LogChunk, ModuleList, ModuleView, NodeList, NodeView,
-    Submitted, TasksView,
+    BatchSubmitted, CapacityView, Event, JobList, JobView, LogChunk, ModuleList, ModuleView,
+    NodeList, NodeView, Submitted, TasksView,
 };
 
 use super::files::PutParams;
@@ -144,6 +144,9 @@ const OPERATIONS: &[Operation] = &[
         .takes("post", Content::Nothing, "200"),
     get("/v1/nodes/{id}:drain", "Move a node's work elsewhere: at once what is not begun, in time what runs", Content::Json(of::<NodeView>))
         .takes("post", Content::Nothing, "200").with(inline::<DrainParams>),
+    get("/v1/capacity", "Say how much capacity there is, and how much more those who wait could use", Content::Json(of::<CapacityView>)),
+    get("/v1/link/leave", "A node has ended all that it ran, and leaves", Content::Nothing)
+        .takes("post", Content::Other(JSON, LINK), "204"),
     get("/v1/link/hello", "A node joins, or joins again", Content::Other(JSON, LINK))
         .takes("post", Content::Other(JSON, LINK), "200"),
     get("/v1/link/orders", "A node's orders, as they come", Content::Other(NDJSON, "one message of the node link a line; empty lines are signs of life"))

@@ -35,8 +35,12 @@ pub(super) async fn ready(State(api): Shared) -> Result<Json<Value>, ApiError> {
 }
 
 pub(super) async fn metrics(State(api): Shared) -> Result<Response, ApiError> {
-    let census = api.driver.call(|turn| turn.cluster.census()).await?;
+    let counted = api
+        .driver
+        .call(|turn| (turn.cluster.census(), turn.cluster.capacity()));
+    let (census, capacity) = counted.await?;
     api.metrics.take(&census, api.driver.waiting());
+    api.metrics.take_capacity(&capacity);
     let text = api.metrics.text().map_err(ApiError::internal)?;
     Ok(([(CONTENT_TYPE, METRICS_TYPE)], text).into_response())
 }

@@ -9,6 +9,7 @@ mod draining;
 mod following;
 mod granting;
 mod kits;
+mod leaving;
 mod losing;
 mod placing;
 mod poisoning;
