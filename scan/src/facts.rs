@@ -29,7 +29,7 @@ pub struct ModuleFacts {
 pub enum Kind {
     /// A core module that speaks WASI preview 1.
     Core,
-    /// A component that speaks WASI 0.2; refused today, named so that stored facts stay readable.
+    /// A component that speaks WASI 0.2.
     Component,
 }
 
@@ -67,16 +67,19 @@ impl fmt::Display for Profile {
 /// One thing that a module asks of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Import {
-    /// The module part of its name.
+    /// The module part of its name; of a component's import, all of it.
     pub module: String,
-    /// The field part of its name.
+    /// The field part of its name; empty of a component's.
     pub name: String,
-    /// Its type in the text format's words, for example `(i32, i32) -> (i32)` or `memory`.
+    /// Its type in the text format's words, for example `(i32, i32) -> (i32)`, `memory` or `instance`.
     pub signature: String,
 }
 
 impl fmt::Display for Import {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.module, self.name)
+        match self.name.as_str() {
+            "" => f.write_str(&self.module),
+            name => write!(f, "{}.{name}", self.module),
+        }
     }
 }

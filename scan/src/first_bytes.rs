@@ -1,13 +1,13 @@
 //! What a file is when it is not a module: people submit the wrong file, and
 //! its first bytes tell which, so that the answer can name the right one.
 
-use crate::Rejection;
+use crate::{Kind, Rejection};
 
 const WASM_MAGIC: &[u8] = b"\0asm";
 /// Version 1, layer 0.
 const CORE_VERSION: &[u8] = &[1, 0, 0, 0];
-/// Layer 1, whatever the version: a component.
-const COMPONENT_LAYER: u8 = 1;
+/// Version 13, layer 1.
+const COMPONENT_VERSION: &[u8] = &[13, 0, 1, 0];
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 /// Where an ELF header names the system that a file is for.
 const ELF_OSABI_AT: usize = 7;
@@ -39,8 +39,8 @@ const OTHERS: [(&[u8], &str, &str); 7] = [
     (b"MZ", "a Windows program", "build it for wasm32-wasip1"),
 ];
 
-/// Passes what starts as a core module does.
-pub(crate) fn check(bytes: &[u8]) -> Result<(), Rejection> {
+/// What starts as a core module or a component does.
+pub(crate) fn check(bytes: &[u8]) -> Result<Kind, Rejection> {
     if bytes.is_empty() {
         return Err(Rejection::Empty);
     }
@@ -74,16 +74,16 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), Rejection> {
     })
 }
 
-fn check_version(rest: &[u8]) -> Result<(), Rejection> {
+fn check_version(rest: &[u8]) -> Result<Kind, Rejection> {
     let Some(version) = rest.first_chunk::<4>() else {
         return Err(Rejection::Truncated {
             offset: (WASM_MAGIC.len() + rest.len()) as u64,
         });
     };
     if version == CORE_VERSION {
-        Ok(())
-    } else if version[2] == COMPONENT_LAYER {
-        Err(Rejection::Component)
+        Ok(Kind::Core)
+    } else if version == COMPONENT_VERSION {
+        Ok(Kind::Component)
     } else {
         Err(Rejection::Malformed {
             offset: WASM_MAGIC.len() as u64,

@@ -35,6 +35,21 @@ pub const MEMORY_MIN_BYTES_MAX: u64 = 2 << 30;
 /// Elements that the tables have at the start.
 pub const TABLE_MIN_MAX: u64 = 1_000_000;
 
+/// How many times as much as one module a component's modules may have together: its
+/// program, what it is linked with at run time, and adapters, of which only the first is large.
+pub const MODULES_IN_ONE: u64 = 10;
+/// Modules and components in a component: a Python program with native packages has some hundred.
+pub const PARTS_MAX: u64 = 1_000;
+/// How deep components may stand in each other. Tools make two levels, their composition a few more.
+pub const NESTING_MAX: u64 = 8;
+/// Instances that a component makes of modules, those of its inner components counted each
+/// time that these are made. Few are made twice.
+pub const INSTANCES_MAX: u64 = 1_000;
+/// Aliases in a component: one for each function that its modules have of each other.
+pub const ALIASES_MAX: u64 = 100_000;
+/// Functions that a component lifts and lowers: WASI has some two hundred.
+pub const CANONICALS_MAX: u64 = 20_000;
+
 /// Refuses more than `max` of `what`.
 pub(crate) fn check(of: &str, what: &str, found: u64, max: u64) -> Result<(), Rejection> {
     if found <= max {

@@ -22,9 +22,14 @@ pub enum Rejection {
     /// What an engine compiled: running it would be running native code that nobody checked.
     #[error("this is a precompiled module (.cwasm); submit the .wasm it was compiled from")]
     Precompiled,
-    /// A component.
-    #[error("this is a component; components come later, build for wasm32-wasip1")]
-    Component,
+    /// A component, where a kit enters a core module.
+    #[error(
+        "this is a component, its kit enters the function `{export}` of a core module; build it for wasm32-wasip1"
+    )]
+    KitComponent {
+        /// What the kit enters.
+        export: String,
+    },
     /// An object file or shared library, not yet a program.
     #[error("this is {found}, not a program; link it with `wasm-ld` or build an executable")]
     NotLinked {
@@ -80,6 +85,22 @@ pub enum Rejection {
         named: Vec<String>,
         /// How many there are.
         total: u64,
+    },
+    /// Imports of a component that the host does not give.
+    #[error("the host does not give {}{}; it gives the world `wasi:cli/command` of WASI 0.2, build for that (wasm32-wasip2)", quoted(named), more(*total, named.len()))]
+    UnknownInterface {
+        /// The first ten of them.
+        named: Vec<String>,
+        /// How many there are.
+        total: u64,
+    },
+    /// A component without a program.
+    #[error(
+        "the component does not export `wasi:cli/run` of WASI 0.2{found}; build a command (world `wasi:cli/command`), not a library"
+    )]
+    NoRun {
+        /// What it exports instead, as the end of a sentence.
+        found: String,
     },
     /// Nothing to call.
     #[error("the module exports no function `_start`; build a program (a `main`), not a library")]

@@ -115,7 +115,8 @@ fn other_files_are_called_what_they_are() {
         b"\x7fELF\x02\x01\x01\xc8rest",
         &[".cwasm", "it was compiled from"],
     );
-    refuses(b"\0asm\x0d\x00\x01\x00", &["component", "wasm32-wasip1"]);
+    refuses(b"\0asm\x0d\x00\x01\x00", &["component", "wasi:cli/run"]);
+    refuses(b"\0asm\x0e\x00\x01\x00", &["unknown version"]);
     refuses(b"\0asm\x07\x00\x00\x00", &["unknown version 7"]);
     refuses(b"\x1f\x8b\x08", &["gzip", "unpack"]);
     refuses(b"PK\x03\x04....", &["zip"]);

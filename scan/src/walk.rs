@@ -3,11 +3,11 @@
 //! their locals counted and the cost of compiling them guessed; whether their code
 //! is right is left to the compiler.
 
-use wasmparser::types::{CoreTypeId, Types, TypesRef};
+use wasmparser::types::Types;
 use wasmparser::{
     Chunk, CompositeInnerType, ExternalKind, FunctionBody, ImportSectionReader, MemoryType, Parser,
-    Payload, RefType, SectionLimited, TableType, TypeRef, TypeSectionReader, ValType, ValidPayload,
-    Validator, WasmFeatures,
+    Payload, RefType, TableType, TypeRef, TypeSectionReader, ValType, ValidPayload, Validator,
+    WasmFeatures,
 };
 
 use crate::cost::Cost;
@@ -15,7 +15,8 @@ use crate::entry::Entry;
 use crate::facts::{Import, Profile};
 use crate::limits::{self, check};
 use crate::rejection::IMPORTS_NAMED_MAX;
-use crate::{Rejection, host};
+use crate::signature::{function_signature, kind_name, signature_of};
+use crate::{Rejection, host, sections};
 
 /// The export through which host functions see the guest's memory.
 const MEMORY: &str = "memory";
@@ -47,7 +48,7 @@ pub(crate) struct Found {
 
 /// What section headers and bodies may use: all that some engine profile
 /// allows, so that the answer does not depend on which one it turns out to be.
-fn features() -> WasmFeatures {
+pub(crate) fn features() -> WasmFeatures {
     WasmFeatures::WASM3
         .difference(WasmFeatures::MEMORY64)
         .difference(WasmFeatures::THREADS)
@@ -59,10 +60,7 @@ fn features() -> WasmFeatures {
 pub(crate) fn walk(bytes: &[u8], entry: &Entry<'_>) -> Result<Found, Rejection> {
     let mut parser = Parser::new(0);
     let mut validator = Validator::new_with_features(features());
-    let mut found = Found {
-        cost: Cost::of(bytes.len() as u64),
-        ..Found::default()
-    };
+    let mut found = Found::of(bytes.len() as u64);
     let mut rest = bytes;
     loop {
         // Only at a boundary between sections may a module end: said before it,
@@ -74,6 +72,7 @@ pub(crate) fn walk(bytes: &[u8], entry: &Entry<'_>) -> Result<Found, Rejection> 
             });
         };
         rest = &rest[consumed..];
+        check_linked(&payload)?;
         found.look_at(&payload, entry)?;
         // A body's validator is dropped unused: its code is the compiler's business.
         let valid = validator.payload(&payload).map_err(malformed)?;
@@ -86,48 +85,62 @@ pub(crate) fn walk(bytes: &[u8], entry: &Entry<'_>) -> Result<Found, Rejection> 
     }
 }
 
+/// Refuses what only a linker makes a program of. Linked, it may be part of a component.
+fn check_linked(payload: &Payload<'_>) -> Result<(), Rejection> {
+    let Payload::CustomSection(section) = payload else {
+        return Ok(());
+    };
+    match NOT_LINKED.iter().find(|(name, _)| section.name() == *name) {
+        Some((_, found)) => Err(Rejection::NotLinked {
+            found: (*found).to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
 impl Found {
+    /// Of a file of so many bytes, before any of it is looked at.
+    pub(crate) fn of(bytes: u64) -> Self {
+        Self {
+            cost: Cost::of(bytes),
+            ..Self::default()
+        }
+    }
+
     /// Refuses what is too much or not for tasks, in words of ours rather than the validator's.
-    fn look_at(&mut self, payload: &Payload<'_>, entry: &Entry<'_>) -> Result<(), Rejection> {
+    pub(crate) fn look_at(
+        &mut self,
+        payload: &Payload<'_>,
+        entry: &Entry<'_>,
+    ) -> Result<(), Rejection> {
+        if let Some((what, found, max)) = sections::counted(payload) {
+            check("the module", what, found, max)?;
+        }
         match payload {
-            Payload::TypeSection(section) => {
-                count("types", section, limits::TYPES_MAX)?;
-                self.look_at_types(section)?;
-            }
+            Payload::TypeSection(section) => self.look_at_types(section)?,
             Payload::ImportSection(section) => {
-                count("imports", section, limits::IMPORTS_MAX)?;
                 for import in section.clone().into_imports() {
                     match import.map_err(malformed)?.ty {
-                        TypeRef::Memory(ty) => self.look_at_memory(ty)?,
+                        TypeRef::Memory(ty) => look_at_memory(ty)?,
                         TypeRef::Table(ty) => self.look_at_table(ty)?,
                         _ => {}
                     }
                 }
             }
-            Payload::FunctionSection(section) => {
-                count("functions", section, limits::FUNCTIONS_MAX)?;
-            }
             Payload::TableSection(section) => {
-                count("tables", section, limits::TABLES_MAX)?;
                 for table in section.clone() {
                     self.look_at_table(table.map_err(malformed)?.ty)?;
                 }
             }
             Payload::MemorySection(section) => {
-                count("memories", section, limits::MEMORIES_MAX)?;
                 for memory in section.clone() {
-                    self.look_at_memory(memory.map_err(malformed)?)?;
+                    self.add_memory(memory.map_err(malformed)?)?;
                 }
             }
-            Payload::TagSection(section) => {
-                count("tags", section, limits::TAGS_MAX)?;
-                if section.count() > 0 {
-                    self.profile = Profile::Exceptions;
-                }
+            Payload::TagSection(section) if section.count() > 0 => {
+                self.profile = Profile::Exceptions;
             }
-            Payload::GlobalSection(section) => count("globals", section, limits::GLOBALS_MAX)?,
             Payload::ExportSection(section) => {
-                count("exports", section, limits::EXPORTS_MAX)?;
                 for export in section.clone() {
                     let export = export.map_err(malformed)?;
                     if export.name == entry.export {
@@ -137,20 +150,7 @@ impl Found {
                     }
                 }
             }
-            Payload::ElementSection(section) => {
-                count("element segments", section, limits::ELEMENTS_MAX)?;
-            }
-            Payload::DataSection(section) => count("data segments", section, limits::DATA_MAX)?,
             Payload::CodeSectionEntry(body) => self.look_at_body(body)?,
-            Payload::CustomSection(section) => {
-                for (name, found) in NOT_LINKED {
-                    if section.name() == name {
-                        return Err(Rejection::NotLinked {
-                            found: found.to_owned(),
-                        });
-                    }
-                }
-            }
             _ => {}
         }
         Ok(())
@@ -175,16 +175,8 @@ impl Found {
         }
     }
 
-    fn look_at_memory(&mut self, ty: MemoryType) -> Result<(), Rejection> {
-        if ty.shared {
-            return Err(Rejection::Threads);
-        }
-        if ty.memory64 {
-            return Err(Rejection::Memory64);
-        }
-        if ty.page_size_log2.is_some() {
-            return Err(Rejection::PageSize);
-        }
+    fn add_memory(&mut self, ty: MemoryType) -> Result<(), Rejection> {
+        look_at_memory(ty)?;
         let bytes = ty.initial.saturating_mul(PAGE_BYTES);
         self.memory_min_bytes = self.memory_min_bytes.saturating_add(bytes);
         if self.memory_min_bytes > limits::MEMORY_MIN_BYTES_MAX {
@@ -261,7 +253,7 @@ impl Found {
                 named: unknown
                     .iter()
                     .take(IMPORTS_NAMED_MAX)
-                    .map(|it| shown(it))
+                    .map(|it| shown(&it.to_string()))
                     .collect(),
                 total: unknown.len() as u64,
             });
@@ -315,63 +307,30 @@ fn wrong_entry(entry: &Entry<'_>, found: String) -> Rejection {
     }
 }
 
-fn malformed(error: wasmparser::Error) -> Rejection {
+pub(crate) fn malformed(error: wasmparser::Error) -> Rejection {
     Rejection::Malformed {
         offset: error.offset() as u64,
         message: error.message().chars().take(MESSAGE_CHARS_MAX).collect(),
     }
 }
 
-fn count<'a, T>(what: &str, section: &SectionLimited<'a, T>, max: u64) -> Result<(), Rejection> {
-    check("the module", what, u64::from(section.count()), max)
+fn look_at_memory(ty: MemoryType) -> Result<(), Rejection> {
+    if ty.shared {
+        return Err(Rejection::Threads);
+    }
+    if ty.memory64 {
+        return Err(Rejection::Memory64);
+    }
+    if ty.page_size_log2.is_some() {
+        return Err(Rejection::PageSize);
+    }
+    Ok(())
 }
 
 /// An import's name for people: whatever bytes somebody chose, on one line, not too long.
-fn shown(import: &Import) -> String {
-    import
-        .to_string()
-        .chars()
+pub(crate) fn shown(name: &str) -> String {
+    name.chars()
         .take(NAME_CHARS_MAX)
         .flat_map(char::escape_debug)
         .collect()
-}
-
-fn signature_of(ty: TypeRef, validator: &Validator) -> String {
-    match ty {
-        TypeRef::Func(index) | TypeRef::FuncExact(index) => match validator.types(0) {
-            Some(types) => signature(types, types.core_type_at_in_module(index)),
-            None => "function".to_owned(),
-        },
-        TypeRef::Table(_) => "table".to_owned(),
-        TypeRef::Memory(_) => "memory".to_owned(),
-        TypeRef::Global(_) => "global".to_owned(),
-        TypeRef::Tag(_) => "tag".to_owned(),
-    }
-}
-
-fn function_signature(types: TypesRef<'_>, index: u32) -> String {
-    signature(types, types.core_function_at(index))
-}
-
-fn signature(types: TypesRef<'_>, id: CoreTypeId) -> String {
-    let list = |values: &[ValType]| {
-        let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-        values.join(", ")
-    };
-    match &types[id].composite_type.inner {
-        CompositeInnerType::Func(ty) => {
-            format!("({}) -> ({})", list(ty.params()), list(ty.results()))
-        }
-        _ => "not a function type".to_owned(),
-    }
-}
-
-fn kind_name(kind: ExternalKind) -> &'static str {
-    match kind {
-        ExternalKind::Func | ExternalKind::FuncExact => "a function",
-        ExternalKind::Table => "a table",
-        ExternalKind::Memory => "a memory",
-        ExternalKind::Global => "a global",
-        ExternalKind::Tag => "a tag",
-    }
 }

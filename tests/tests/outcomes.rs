@@ -64,6 +64,20 @@ fn an_exit_code_is_recorded_as_it_was() {
 }
 
 #[test]
+fn a_component_is_run_as_a_module_is() {
+    let site = node();
+    let (code, json) = ended(&site, "component", &["--tasks", "3"]);
+    assert_eq!(
+        (code, json["reason"].as_str(), json["code"].as_u64()),
+        (1, Some("exited"), Some(1))
+    );
+    assert_eq!(json["tasks"]["failed"], 3, "{json:#}");
+    let (_, modules) = site.get("/v1/modules").unwrap();
+    assert_eq!(modules["modules"][0]["kind"], "component", "{modules:#}");
+    site.stop_and_check();
+}
+
+#[test]
 fn a_trap_names_its_kind_and_its_frames() {
     let site = node();
     let (code, json) = ended(&site, "unreachable", &[]);

@@ -2,15 +2,18 @@
 //! done before a job is known is done here; what is left for the moment when it
 //! is known is to load its module, take its files, and enter.
 
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 
 use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
 use stint_scan::Profile;
-use wasmtime::{InstancePre, Linker};
+use wasmtime::{InstancePre, Linker, Module, component as model};
 
-use crate::artifact;
+use crate::artifact::{self, Code};
+use crate::component;
+use crate::door::Door;
 use crate::files::Files;
 use crate::given::Given;
 use crate::interrupt::Interrupt;
@@ -40,6 +43,10 @@ pub enum BerthError {
 pub struct Berth<'a> {
     pub(crate) interrupt: &'a Interrupt,
     linker: Linker<Host>,
+    /// Made when a component comes, or beforehand in a process that others are forked from.
+    of_components: OnceCell<model::Linker<Host>>,
+    /// Gone once something was loaded.
+    door: Cell<Option<Door>>,
     pub(crate) runtime: tokio::runtime::Runtime,
     pub(crate) account: Account,
 }
@@ -53,9 +60,14 @@ impl std::fmt::Debug for Berth<'_> {
 }
 
 /// A module that is mapped and linked, for as many attempts as are to come.
-pub struct Loaded {
-    pub(crate) linked: InstancePre<Host>,
-    pub(crate) entry: Entry,
+pub struct Loaded(pub(crate) Linked);
+
+pub(crate) enum Linked {
+    Module {
+        instance: InstancePre<Host>,
+        entry: Entry,
+    },
+    Component(component::Linked),
 }
 
 impl std::fmt::Debug for Loaded {
@@ -81,6 +93,8 @@ impl<'a> Berth<'a> {
         Ok(Self {
             interrupt,
             linker,
+            of_components: OnceCell::new(),
+            door: Cell::new(None),
             runtime,
             account: Account::default(),
         })
@@ -90,11 +104,13 @@ impl<'a> Berth<'a> {
     /// after a fork, and before a jail that hides `/proc`.
     pub fn settle(&mut self) {
         self.account = Account::open();
+        self.door.set(Door::open());
     }
 
     /// The files that it has open, which must stay so.
-    pub fn kept(&self) -> Vec<BorrowedFd<'_>> {
-        self.account.fd().into_iter().collect()
+    pub fn kept(&mut self) -> Vec<BorrowedFd<'_>> {
+        let door = self.door.get_mut().as_ref().map(Door::fd);
+        self.account.fd().into_iter().chain(door).collect()
     }
 
     /// Maps and links the command in `artifact`, which was compiled for `profile`;
@@ -122,28 +138,71 @@ impl<'a> Berth<'a> {
         sha256: Option<&[u8; 32]>,
         entry: &Entry,
     ) -> Result<Loaded, Outcome> {
+        // Taken whatever comes: when a guest runs, it is closed.
+        let door = self.door.take();
+        self.load_through(door, artifact, profile, sha256, entry)
+    }
+
+    /// The same, with this door.
+    pub(crate) fn load_through(
+        &self,
+        door: Option<Door>,
+        artifact: File,
+        profile: Profile,
+        sha256: Option<&[u8; 32]>,
+        entry: &Entry,
+    ) -> Result<Loaded, Outcome> {
         let own = self.interrupt.profile();
         if profile != own {
             return Err(start_failed(format!(
                 "the plan is for engine profile `{profile}`, the worker for `{own}`"
             )));
         }
-        let module = artifact::load(self.interrupt.engine(), artifact, sha256)
+        let code = artifact::load(self.interrupt.engine(), artifact, sha256, door)
             .map_err(|error| start_failed(error.to_string()))?;
+        let linked = match code {
+            Code::Module(module) => self.link(&module, entry)?,
+            Code::Component(component) => self.link_component(&component)?,
+        };
+        Ok(Loaded(linked))
+    }
+
+    fn link(&self, module: &Module, entry: &Entry) -> Result<Linked, Outcome> {
         let linked = if entry.stubs.is_empty() {
-            self.linker.instantiate_pre(&module)
+            self.linker.instantiate_pre(module)
         } else {
-            stubs::linker(&self.linker, &module, entry)
-                .and_then(|linker| linker.instantiate_pre(&module))
+            stubs::linker(&self.linker, module, entry)
+                .and_then(|linker| linker.instantiate_pre(module))
         };
         match linked {
-            Ok(linked) => Ok(Loaded {
-                linked,
+            Ok(instance) => Ok(Linked::Module {
+                instance,
                 entry: entry.clone(),
             }),
             // No limit was asked for yet, so it is not one that refuses.
             Err(error) => Err(classify(Err(error.context(NotEntered)), &Limiter::new(0))),
         }
+    }
+
+    /// The interfaces that components may import.
+    pub(crate) fn learn_components(&self) -> wasmtime::Result<&model::Linker<Host>> {
+        if let Some(linker) = self.of_components.get() {
+            return Ok(linker);
+        }
+        let made = component::linker(self.interrupt.engine())?;
+        Ok(self.of_components.get_or_init(|| made))
+    }
+
+    fn link_component(&self, code: &model::Component) -> Result<Linked, Outcome> {
+        let linker = self
+            .learn_components()
+            .map_err(|error| start_failed(format!("{error:#}")))?;
+        // The scan knows interfaces by name; what is in them is compared here.
+        component::link(linker, code)
+            .map(Linked::Component)
+            .map_err(|error| Outcome::ModuleRejected {
+                what: format!("{error:#}"),
+            })
     }
 
     /// An attempt at `loaded` that has all it needs and only waits to run.

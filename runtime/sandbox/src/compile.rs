@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use sha2::{Digest, Sha256};
 use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
-use stint_scan::{ModuleFacts, Profile, Rejection};
+use stint_scan::{Kind, ModuleFacts, Profile, Rejection};
 use wasmtime::{Engine, Extern, FuncType, Store, ValType};
 
 use crate::engine::{self, EngineError};
@@ -88,8 +88,15 @@ pub fn compile(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
 pub fn compile_for(wasm: &[u8], entry: &Entry) -> Result<Vec<u8>, CompileError> {
     let facts = stubs::scan(wasm, entry)?;
     let engine = engine::compiling(facts.profile)?;
-    check_imports(&engine, &facts, entry)?;
-    engine.precompile_module(wasm).map_err(|error| {
+    let compiled = match facts.kind {
+        Kind::Core => {
+            check_imports(&engine, &facts, entry)?;
+            engine.precompile_module(wasm)
+        }
+        // Whether the interfaces have the host's types is seen when it is linked.
+        Kind::Component => engine.precompile_component(wasm),
+    };
+    compiled.map_err(|error| {
         let message = format!("{error:#}");
         CompileError::Failed {
             message: message.chars().take(MESSAGE_CHARS_MAX).collect(),

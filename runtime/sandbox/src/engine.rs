@@ -54,7 +54,9 @@ fn config(profile: Profile) -> Config {
         .wasm_memory64(false)
         .wasm_gc(false)
         .wasm_function_references(false)
-        .wasm_component_model(false)
+        // A way to put core modules together, which gives their code nothing: only a
+        // file that is a component has any use of it.
+        .wasm_component_model(true)
         .wasm_stack_switching(false)
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)

@@ -21,9 +21,12 @@
 mod artifact;
 mod berth;
 mod compile;
+mod component;
+mod door;
 mod engine;
 mod files;
 mod given;
+mod here;
 mod interrupt;
 mod io;
 mod limiter;

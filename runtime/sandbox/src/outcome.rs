@@ -5,7 +5,7 @@ use std::fmt;
 use stint_api::outcome::{DeadlineScope, Outcome};
 use stint_api::quantity::Bytes;
 use wasmtime::{GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
-use wasmtime_wasi::ResourceTableError;
+use wasmtime_wasi::{I32Exit, ResourceTableError};
 use wiggle::GuestError;
 
 use crate::limiter::{Limiter, Refusal};
@@ -29,17 +29,25 @@ impl fmt::Display for NotEntered {
     }
 }
 
+/// The context of an error that ended a component.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InComponent;
+
+impl fmt::Display for InComponent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the component cannot go on")
+    }
+}
+
 /// The outcome of an attempt whose call ended with `ended`.
 pub(crate) fn classify(ended: Result<(), wasmtime::Error>, limiter: &Limiter) -> Outcome {
     let Err(error) = ended else {
         return Outcome::Succeeded;
     };
-    if let Some(Exit(code)) = error.downcast_ref() {
+    if let Some(code) = exit_code(&error) {
         return match code {
             0 => Outcome::Succeeded,
-            code => {
-                by_memory(limiter, Some(*code), None).unwrap_or(Outcome::Exited { code: *code })
-            }
+            code => by_memory(limiter, Some(code), None).unwrap_or(Outcome::Exited { code }),
         };
     }
     if let Some(Trap::Interrupt) = error.downcast_ref() {
@@ -63,6 +71,17 @@ pub(crate) fn classify(ended: Result<(), wasmtime::Error>, limiter: &Limiter) ->
             .take(MESSAGE_CHARS_MAX)
             .collect(),
     })
+}
+
+/// What the guest passed when it called for its own end.
+fn exit_code(error: &wasmtime::Error) -> Option<u32> {
+    let by_component = || {
+        error
+            .downcast_ref()
+            .map(|I32Exit(code)| code.cast_unsigned())
+    };
+    let by_module = error.downcast_ref().map(|Exit(code)| *code);
+    by_module.or_else(by_component)
 }
 
 /// The outcome of a failure after memory was refused and none granted since.
@@ -93,7 +112,13 @@ fn trap_kind(error: &wasmtime::Error) -> Option<String> {
     if let Some(ResourceTableError::Full) = error.downcast_ref() {
         return Some("too-many-host-resources".to_owned());
     }
-    match innermost(error.downcast_ref()?) {
+    let Some(guest_error) = error.downcast_ref() else {
+        // What a component hands over wrongly, the engine only has words for. From within
+        // a call of the guest's it is always that: what the host fails at it answers with.
+        let by_guest = error.is::<InComponent>() && error.is::<WasmBacktrace>();
+        return by_guest.then(|| "host-call-malformed".to_owned());
+    };
+    match innermost(guest_error) {
         GuestError::PtrNotAligned(..) => Some("host-call-misaligned".to_owned()),
         GuestError::PtrOutOfBounds(..) | GuestError::PtrOverflow => {
             Some("host-call-out-of-bounds".to_owned())
@@ -121,13 +146,13 @@ fn kebab(camel: &str) -> String {
     kebab
 }
 
-/// The Wasm frames, innermost first, one a line.
+/// The Wasm frames, innermost first, one a line; before them what was wrong, if there is more to say.
 fn backtrace(error: &wasmtime::Error) -> String {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return String::new();
     };
     let mut text = String::new();
-    for mut line in frames(backtrace) {
+    for mut line in words(error).into_iter().chain(frames(backtrace)) {
         if let Some((cut, _)) = line.char_indices().nth(FRAME_CHARS_MAX) {
             line.truncate(cut);
             line.push('…');
@@ -141,6 +166,15 @@ fn backtrace(error: &wasmtime::Error) -> String {
         text.push_str(&line);
     }
     text
+}
+
+/// What a component handed over wrongly, where the kind of its trap cannot say it.
+fn words(error: &wasmtime::Error) -> Option<String> {
+    if !error.is::<InComponent>() || error.is::<Trap>() || error.is::<ThrownException>() {
+        return None;
+    }
+    let words = error.root_cause().to_string();
+    Some(words.replace(char::is_control, " "))
 }
 
 /// As the engine writes them; but names are the module's own words, and one with

@@ -8,7 +8,8 @@ use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
 use wasmtime::Store;
 
-use crate::berth::{Berth, Loaded};
+use crate::berth::{Berth, Linked, Loaded};
+use crate::component;
 use crate::io::{Meter, Moved};
 use crate::limiter::Limiter;
 use crate::logs::Log;
@@ -111,20 +112,22 @@ impl Attempt<'_> {
 
 /// Instantiates and calls. On a stack of its own, as asynchronous calls are, yet always on this thread.
 async fn call(store: &mut Store<Host>, loaded: &Loaded) -> wasmtime::Result<()> {
-    let instance = loaded
-        .linked
+    let (linked, entry) = match &loaded.0 {
+        Linked::Module { instance, entry } => (instance, entry),
+        Linked::Component(linked) => return component::call(store, linked).await,
+    };
+    let instance = linked
         .instantiate_async(&mut *store)
         .await
         .map_err(|error| error.context(NotEntered))?;
     // The scan has seen that it is there and of the right type.
-    let export = &loaded.entry.export;
-    match loaded.entry.returns {
+    match entry.returns {
         Returns::Nothing => {
-            let entry = instance.get_typed_func::<(), ()>(&mut *store, export)?;
+            let entry = instance.get_typed_func::<(), ()>(&mut *store, &entry.export)?;
             entry.call_async(store, ()).await
         }
         Returns::Code => {
-            let entry = instance.get_typed_func::<(), u32>(&mut *store, export)?;
+            let entry = instance.get_typed_func::<(), u32>(&mut *store, &entry.export)?;
             match entry.call_async(store, ()).await? {
                 0 => Ok(()),
                 code => Err(Exit(code).into()),

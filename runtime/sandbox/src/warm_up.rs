@@ -33,6 +33,12 @@ pub enum WarmUpError {
         /// What the compiler said.
         message: String,
     },
+    /// The host's functions cannot be linked.
+    #[error("the host's functions cannot be linked: {message}")]
+    Link {
+        /// What the engine said.
+        message: String,
+    },
     /// It could not be put where it is mapped from.
     #[error("memory for warming up: {0}")]
     Memory(#[from] io::Error),
@@ -52,6 +58,10 @@ impl Berth<'_> {
     /// # Errors
     /// See [`WarmUpError`].
     pub fn learn_warm_up(&self) -> Result<WarmUp, WarmUpError> {
+        let components = self.learn_components();
+        components.map_err(|error| WarmUpError::Link {
+            message: format!("{error:#}"),
+        })?;
         let profile = self.interrupt.profile();
         let compiled = engine::compiling(profile)?.precompile_module(MODULE);
         let compiled = compiled.map_err(|error| WarmUpError::Compile {
@@ -90,7 +100,8 @@ impl Berth<'_> {
             };
             // Made by this process or its parent, and sealed.
             let artifact = with.0.try_clone()?;
-            let loaded = self.load(artifact, self.interrupt.profile(), None);
+            let (profile, entry) = (self.interrupt.profile(), Entry::default());
+            let loaded = self.load_through(None, artifact, profile, None, &entry);
             let loaded = loaded.map_err(WarmUpError::Ended)?;
             let attempt = self.attempt(&loaded, &guest, files);
             match attempt.map_err(WarmUpError::Ended)?.run().outcome {

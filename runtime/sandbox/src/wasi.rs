@@ -1,17 +1,16 @@
-//! What the guest sees of the host: WASI preview 1 over the plan's directories,
+//! What a core module sees of the host: WASI preview 1 over the plan's directories,
 //! arguments and environment; real clocks; an empty stdin; no network.
 
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{CWD, Mode, OFlags};
 use wasmtime::{Caller, Engine, Extern, Linker, Trap};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
 use crate::given::Given;
+use crate::here::Here;
 use crate::limiter::Limiter;
 use crate::logs::Log;
 use crate::plan::{Access, Guest};
@@ -21,7 +20,7 @@ const RANDOM_CHUNK_BYTES: usize = 4 << 10;
 
 /// What a store holds for its guest.
 pub(crate) struct Host {
-    wasi: WasiP1Ctx,
+    pub(crate) wasi: WasiP1Ctx,
     pub(crate) limiter: Limiter,
 }
 
@@ -95,6 +94,13 @@ fn random_get(mut caller: Caller<'_, Host>, at: u32, len: u32) -> wasmtime::Resu
     Ok(SUCCESS)
 }
 
+/// From the kernel.
+pub(crate) fn random_u64() -> wasmtime::Result<u64> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
 /// The guest's side of an attempt, with its two logs.
 pub(crate) fn host(guest: &Guest, given: &Given) -> Result<(Host, [Log; 2]), PrepareError> {
     let logs = given.logs.clone();
@@ -120,14 +126,10 @@ pub(crate) fn host(guest: &Guest, given: &Given) -> Result<(Host, [Log; 2]), Pre
 /// Lets the guest see `dirs`. The engine takes paths only, so each directory is
 /// entered, and opened as the one that we are in.
 fn enter(wasi: &mut WasiCtxBuilder, guest: &Guest, dirs: &[OwnedFd]) -> Result<(), PrepareError> {
-    /// A process is in one directory, whatever the thread.
-    static ENTERING: Mutex<()> = Mutex::new(());
     if dirs.is_empty() {
         return Ok(());
     }
-    let _alone = ENTERING.lock().unwrap_or_else(PoisonError::into_inner);
-    let here = rustix::fs::openat(CWD, ".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| PrepareError::Here(errno.into()))?;
+    let here = Here::keep().map_err(PrepareError::Here)?;
     let entered = guest.dirs.iter().zip(dirs).try_for_each(|(seen, dir)| {
         let failed = |message| PrepareError::Dir {
             guest: seen.guest.clone(),
@@ -137,11 +139,11 @@ fn enter(wasi: &mut WasiCtxBuilder, guest: &Guest, dirs: &[OwnedFd]) -> Result<(
             Access::Read => FsPerms::ReadOnly,
             Access::Write => FsPerms::ReadWrite,
         };
-        rustix::process::fchdir(dir).map_err(|errno| failed(errno.to_string()))?;
+        here.go(dir).map_err(|error| failed(error.to_string()))?;
         wasi.preopened_dir(".", &seen.guest, perms)
             .map(drop)
             .map_err(|error| failed(format!("{error:#}")))
     });
-    rustix::process::fchdir(&here).map_err(|errno| PrepareError::Here(errno.into()))?;
+    here.back().map_err(PrepareError::Here)?;
     entered
 }

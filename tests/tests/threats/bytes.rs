@@ -158,6 +158,19 @@ pub(crate) fn a_component_of_components() -> Vec<u8> {
     text(&format!("{}{}", "(component ".repeat(100), ")".repeat(100)))
 }
 
+/// Each makes two of the one before it: two to the twelfth in all.
+pub(crate) fn components_that_double() -> Vec<u8> {
+    let one = "(component $c0 (core module $M) (core instance (instantiate $M)))".to_owned();
+    let doubled = (1..=12).fold(one, |inner, n| {
+        let before = n - 1;
+        format!(
+            "{inner} (component $c{n} (alias outer 1 $c{before} (component $c))
+               (instance (instantiate $c)) (instance (instantiate $c)))"
+        )
+    });
+    text(&format!("(component {doubled})"))
+}
+
 pub(crate) fn nothing() -> Vec<u8> {
     Vec::new()
 }

@@ -189,7 +189,13 @@ pub(crate) const ROWS: &[Row] = &[
         "10 nested components",
         "nested",
         bytes::a_component_of_components,
-        &[Refused("component")],
+        &[Refused("components in each other")],
+    ),
+    refused(
+        "10 components that double",
+        "doubling",
+        bytes::components_that_double,
+        &[Refused("1024 instances")],
     ),
     refused(
         "11 imports that nobody gives",
