@@ -287,6 +287,17 @@ mod tests {
         (*state >> 33) as usize % end
     }
 
+    fn shapes() -> [Shape; 5] {
+        let zone = |text: &str| Some([text.parse().unwrap()].as_slice().into());
+        [
+            Shape::new(resources(500, 100), None),
+            Shape::new(resources(1_000, 64), None),
+            Shape::new(resources(100, 700), None),
+            Shape::new(resources(900, 64), zone("zone=a")),
+            Shape::new(resources(6_500, 64), None),
+        ]
+    }
+
     #[test]
     fn the_node_is_always_that_of_a_full_scan() {
         for seed in 0..4 {
@@ -301,14 +312,7 @@ mod tests {
         for (id, node) in &nodes {
             shelves.altered(id, node);
         }
-        let zone = |text: &str| Some([text.parse().unwrap()].as_slice().into());
-        let shapes = [
-            Shape::new(resources(500, 100), None),
-            Shape::new(resources(1_000, 64), None),
-            Shape::new(resources(100, 700), None),
-            Shape::new(resources(900, 64), zone("zone=a")),
-            Shape::new(resources(6_500, 64), None),
-        ];
+        let shapes = shapes();
         let modules = [Digest([1; 32]), Digest([2; 32])];
         let mut grants: Vec<(NodeId, GrantId)> = Vec::new();
         let mut state = seed;

@@ -98,6 +98,7 @@ impl Up {
             Decision::Drain(node, within) => cluster.drain(now, node, *within).ok()?.1,
             Decision::Suspend(job) => cluster.suspend(now, job).ok()?,
             Decision::Resume(job) => cluster.resume(now, job).ok()?,
+            Decision::Set(namespace, spec) => cluster.set_namespace(now, namespace, *spec).ok()?.1,
         };
         Some(effects)
     }

@@ -1,6 +1,6 @@
 //! Who submits: each client has one job, and asks until it is answered.
 
-use stint_api::id::{Digest, JobId};
+use stint_api::id::{Digest, JobId, Namespace};
 use stint_api::job::JobSpec;
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::retry::RetryRule;
@@ -14,6 +14,8 @@ use crate::world::World;
 
 /// The one module.
 const MODULE: Digest = Digest([7; 32]);
+/// Whose jobs there are.
+pub(crate) const NAMESPACES: [&str; 2] = ["default", "team"];
 /// How long an answer is waited for.
 const PATIENCE: Span = Span::from_millis(900);
 /// What the smallest slot takes; a node has some of these.
@@ -44,6 +46,7 @@ impl Client {
             2 => 1 + chance.below(20),
             _ => 1 + chance.below(60),
         };
+        spec.namespace = NAMESPACES[chance.index(2)].parse().expect("a name");
         spec.cpu = Millicores(SLOT.cpu.0 * (1 + chance.below(2)));
         spec.memory = SLOT.memory;
         spec.scratch = SLOT.scratch;
@@ -72,6 +75,9 @@ fn draw_policies(spec: &mut JobSpec, chance: &mut Chance) {
         spec.retry
             .extend(serde_json::from_str::<RetryRule>(&rule).ok());
     }
+    if chance.happens(100) {
+        spec.task_timeout = Some(Span::from_millis(1 + u64::from(chance.below(3))));
+    }
     spec.job_timeout = chance.happens(100).then(|| chance.millis(2_000, 20_000));
     spec.queue_timeout = chance.happens(100).then(|| chance.millis(500, 10_000));
 }
@@ -82,11 +88,15 @@ impl World {
         if act == ClientAct::Submit && self.clients[index].has_pushed {
             let parent = self.clients[index].follows.take();
             let parent = parent.and_then(|parent| self.clients.get(parent)?.job.clone());
+            let own = &self.clients[index].spec.namespace;
+            let parent = parent.filter(|parent| parent.namespace == *own);
             self.clients[index].spec.after.extend(parent);
         }
         let client = &mut self.clients[index];
         let request = match (act, &client.job) {
-            (ClientAct::Submit, None) if !client.has_pushed => Request::Push(module()),
+            (ClientAct::Submit, None) if !client.has_pushed => {
+                Request::Push(module(&client.spec.namespace))
+            }
             (ClientAct::Submit, None) => {
                 let key = IdempotencyKey {
                     key: format!("client-{index}"),
@@ -156,9 +166,9 @@ impl World {
     }
 }
 
-fn module() -> ModuleView {
+fn module(namespace: &Namespace) -> ModuleView {
     ModuleView {
-        namespace: Default::default(),
+        namespace: namespace.clone(),
         digest: MODULE,
         size: Bytes(1),
         kind: "core".to_owned(),

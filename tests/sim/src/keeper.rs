@@ -184,7 +184,11 @@ impl World {
     fn worker_up(&mut self, place: Place, attempt: AttemptId) {
         let at = self.local(place);
         // Most are short, some outlive a lease.
-        let most = if self.chance.happens(100) { 8_000 } else { 400 };
+        let most = if self.chance.happens(self.weather.long) {
+            8_000
+        } else {
+            400
+        };
         let runs_for = self.chance.millis(1, most);
         let Some(slot) = self
             .slot(place, &attempt)

@@ -5,8 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use stint_api::id::{AttemptId, JobId, TaskIndex};
+use stint_api::id::{AttemptId, JobId, Namespace, TaskIndex};
 use stint_api::job::JobSpec;
+use stint_api::namespace::NamespaceView;
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Resources;
 use stint_api::view::{Event, EventKind, JobState, JobView};
@@ -48,6 +49,8 @@ pub(crate) struct Ledger {
     shown: BTreeMap<JobId, (JobState, u32, u32)>,
     /// Attempts that were told to have succeeded, by task.
     told: BTreeMap<Task, AttemptId>,
+    /// Namespaces, as a scheduler committed them last.
+    pub(crate) namespaces: BTreeMap<Namespace, NamespaceView>,
     violation: Option<Violation>,
 }
 
@@ -223,6 +226,10 @@ impl Ledger {
             .is_some_and(|spec| *spec != view.spec)
         {
             self.object(format!("{id} is not what was submitted"));
+        }
+        let most = view.spec.max_failed.unwrap_or(u32::MAX);
+        if view.tasks.failed > most && !view.state.is_final() {
+            self.object(format!("{id} goes on with {:?}", view.tasks));
         }
         let now = (view.state, view.tasks.succeeded, view.tasks.failed);
         if let Some(before) = self.shown.insert(id.clone(), now) {

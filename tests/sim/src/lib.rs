@@ -9,7 +9,7 @@
 //! - [`World`] runs one seed; `world.rs` is its loop, `happening.rs` what can happen,
 //! - `scheduler.rs` (with `calls.rs`), `process.rs`, `link.rs` and `keeper.rs` play the shells, `client.rs` who submits, `operator.rs` who decides,
 //! - `network.rs` and `faults.rs` are what goes wrong, `policy.rs` what is wrong on purpose,
-//! - `ledger.rs` knows the truth and objects to whatever contradicts it, `verdict.rs` looks at the end.
+//! - `ledger.rs` knows the truth and objects to whatever contradicts it, `promises.rs` to what may not be decided, `verdict.rs` looks at the end.
 
 mod calls;
 mod client;
@@ -24,6 +24,7 @@ mod node;
 mod operator;
 mod policy;
 mod process;
+mod promises;
 mod scheduler;
 mod verdict;
 mod weather;

@@ -168,7 +168,7 @@ impl World {
             process.link = Link::In(welcome.generation);
         }
         self.tell(place, || format!("welcomed as {:?}", welcome.generation));
-        let until = sent + welcome.lease;
+        let until = self.lease_from(place, sent) + welcome.lease;
         self.with_heart(place, |heart, _| heart.welcomed(welcome));
         self.renewed(place, until);
         self.process_event(place, Span::ZERO, ProcessEvent::Listen);
@@ -177,7 +177,16 @@ impl World {
 
     fn heard(&mut self, place: Place, said: Said, lease: Span) {
         self.with_heart(place, |heart, _| heart.acknowledged(said.upto));
-        self.renewed(place, said.sent + lease);
+        let from = self.lease_from(place, said.sent);
+        self.renewed(place, from + lease);
+    }
+
+    /// When a lease begins whose renewal was asked for then.
+    fn lease_from(&self, place: Place, sent: Time) -> Time {
+        match self.policy {
+            Policy::LeaseFromAnswer => self.local(place),
+            _ => sent,
+        }
     }
 
     fn renewed(&mut self, place: Place, until: Time) {
@@ -201,7 +210,7 @@ impl World {
     }
 
     /// A line of orders: of the stream that is read, or repeated by the network.
-    pub(crate) fn line(&mut self, place: Place, stream: Option<u64>, orders: Orders) {
+    pub(crate) fn line(&mut self, place: Place, stream: Option<u64>, mut orders: Orders) {
         let Some(process) = &mut self.nodes[place].process else {
             return;
         };
@@ -210,6 +219,11 @@ impl World {
                 return;
             }
             process.has_orders = true;
+        }
+        if self.policy == Policy::ObeysOldOrders
+            && let Link::In(generation) = process.link
+        {
+            orders.generation = generation;
         }
         let mut refused = None;
         self.tell(place, || format!("orders {:?}", short(&orders)));

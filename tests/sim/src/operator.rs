@@ -2,9 +2,12 @@
 //! end lets everything work again. What it asks may be lost, late or repeated
 //! like anything else, so it asks again until all is over.
 
-use stint_api::id::{JobId, NodeId};
+use stint_api::id::{JobId, Namespace, NodeId};
+use stint_api::namespace::{NamespaceSpec, Quota};
+use stint_api::quantity::Millicores;
 use stint_api::time::Span;
 
+use crate::client::{NAMESPACES, SLOT};
 use crate::happening::{Asker, Happening, Request, Ticket};
 use crate::world::World;
 
@@ -25,6 +28,7 @@ pub(crate) enum Decision {
     Drain(NodeId, Span),
     Suspend(JobId),
     Resume(JobId),
+    Set(Namespace, NamespaceSpec),
 }
 
 impl World {
@@ -50,19 +54,39 @@ impl World {
             self.nodes[place].id.clone(),
             self.clients[client].job.clone(),
         );
-        Some(match self.chance.below(6) {
+        let namespace = NAMESPACES[self.chance.index(2)].parse().expect("a name");
+        let spec = self.some_quota();
+        Some(match self.chance.below(8) {
             0 => Decision::Cordon(node),
             1 => Decision::Uncordon(node),
             2 => Decision::Drain(node, within),
             3 => Decision::Suspend(job?),
             4 => Decision::Resume(job?),
+            5 | 6 => Decision::Set(namespace, spec),
             _ => return None,
         })
+    }
+
+    /// A quota into which the largest slot fits: no job is refused for it.
+    fn some_quota(&mut self) -> NamespaceSpec {
+        let cpu = SLOT.cpu.0 * (2 + self.chance.below(4));
+        let slots = 1 + self.chance.below(4);
+        NamespaceSpec {
+            weight: 1 + self.chance.below(3),
+            quota: Quota {
+                cpu: self.chance.happens(500).then_some(Millicores(cpu)),
+                slots: self.chance.happens(500).then_some(slots),
+                ..Quota::default()
+            },
+        }
     }
 
     fn let_all_work(&mut self) {
         let nodes = self.nodes.iter().map(|node| node.id.clone());
         let mut all: Vec<Decision> = nodes.map(Decision::Uncordon).collect();
+        let free =
+            |name: &str| Decision::Set(name.parse().expect("a name"), NamespaceSpec::default());
+        all.extend(NAMESPACES.map(free));
         let jobs = self.clients.iter().filter_map(|client| client.job.clone());
         all.extend(jobs.map(Decision::Resume));
         for decision in all {

@@ -20,4 +20,12 @@ pub enum Policy {
     HellosUnstamped,
     /// A node process that starts does not ask its keeper what it still has.
     ForgetsWhatRuns,
+    /// The scheduler sends orders before its store has committed them.
+    OrdersBeforeCommit,
+    /// The store says that it has committed what it has not wholly written.
+    CommitsByHalf,
+    /// A node counts its lease from the answer that it hears.
+    LeaseFromAnswer,
+    /// A node obeys orders of whatever generation.
+    ObeysOldOrders,
 }

@@ -174,6 +174,11 @@ impl World {
             let answers = std::mem::take(&mut pending.answers);
             self.give_answers(answers);
         }
+        if self.policy == Policy::OrdersBeforeCommit {
+            for (node, orders) in std::mem::take(&mut pending.effects.orders) {
+                self.send_orders(&node, orders);
+            }
+        }
         let takes = match pending.effects.changes.len() {
             0 => Span::ZERO,
             _ if self.chance.happens(self.weather.delay) => self.chance.millis(10, 900),
@@ -194,7 +199,10 @@ impl World {
         let Some(pending) = up.commit.take() else {
             return;
         };
-        let batches = batches(pending.effects.changes);
+        let mut batches = batches(pending.effects.changes);
+        if self.policy == Policy::CommitsByHalf && batches.len() > 1 {
+            batches.pop();
+        }
         if self.scheduler.store.commit(up.term, &batches).is_err() {
             return self.scheduler_dies();
         }
@@ -209,6 +217,7 @@ impl World {
         for event in pending.effects.events {
             self.trace(|| format!("event {} {:?}", event.job, event.what));
             self.ledger.told(&event);
+            self.check_event(&event);
         }
         let Some(up) = &self.scheduler.up else {
             return;
@@ -271,7 +280,18 @@ impl World {
             let view = up.cluster.job(&id);
             self.ledger.shows(&id, view.as_ref());
         }
-        for node in up.cluster.nodes().nodes {
+        let nodes = up.cluster.nodes().nodes;
+        let granted: u32 = nodes.iter().map(|node| node.grants).sum();
+        let namespaces = up.cluster.namespaces().namespaces;
+        let accounted: u32 = namespaces.iter().map(|one| one.used.slots).sum();
+        if granted != accounted {
+            let what = format!("nodes hold {granted} grants, namespaces {accounted}");
+            self.ledger.object(what);
+        }
+        for namespace in namespaces {
+            self.ledger.looks_at_quota(namespace);
+        }
+        for node in nodes {
             if !node.free.fits_in(&node.capacity) {
                 let what = format!("{} is promised more than it has", node.id);
                 self.ledger.object(what);

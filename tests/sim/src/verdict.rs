@@ -9,6 +9,7 @@ use stint_api::view::{JobState, JobView};
 use stint_cluster::{Cluster, History, JobsQuery};
 use stint_store::Store as _;
 
+use crate::promises::tries_too_often;
 use crate::world::World;
 
 impl World {
@@ -141,12 +142,14 @@ impl World {
             ));
         }
         let mut ends: BTreeMap<TaskIndex, (AttemptId, Outcome)> = BTreeMap::new();
+        let mut tries: BTreeMap<TaskIndex, Vec<&Outcome>> = BTreeMap::new();
         for one in &history.attempts {
             for task in one.attempt.task..one.attempt.task + one.tasks {
                 let attempt = AttemptId {
                     task,
                     ..one.attempt.clone()
                 };
+                tries.entry(task).or_default().push(&one.outcome);
                 let truth = self.ledger.end_of(&attempt);
                 if one.outcome == Outcome::Succeeded && truth != Some(&Outcome::Succeeded) {
                     objections.push(format!("{attempt} succeeded, they say; it {truth:?}"));
@@ -161,6 +164,10 @@ impl World {
                     ));
                 }
             }
+        }
+        for (task, ends) in &tries {
+            let what = tries_too_often(spec, ends);
+            objections.extend(what.map(|what| format!("task {task} of {id} {what}")));
         }
         if !may_end_early(spec, view) && ends.len() != spec.tasks as usize {
             objections.push(format!(

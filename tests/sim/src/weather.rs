@@ -19,6 +19,10 @@ pub(crate) struct Weather {
     pub(crate) worker_loss: u32,
     /// A preparation fails.
     pub(crate) preparation: u32,
+    /// Guests outlive a lease.
+    pub(crate) long: u32,
+    /// Until when jobs are submitted, in milliseconds: a crowd fills every node.
+    pub(crate) submits_millis: u64,
     /// Mean time between faults of a whole process or machine.
     pub(crate) between_faults: Span,
 }
@@ -26,6 +30,7 @@ pub(crate) struct Weather {
 impl Weather {
     pub(crate) fn draw(chance: &mut Chance) -> Self {
         let storm = chance.below(4);
+        let is_crowded = chance.happens(400);
         let mut upto = |most: u32| chance.below(most * storm + 1);
         Self {
             loss: upto(40),
@@ -34,6 +39,8 @@ impl Weather {
             failure: upto(100),
             worker_loss: upto(40),
             preparation: upto(30),
+            long: if is_crowded { 350 } else { 100 },
+            submits_millis: if is_crowded { 3_000 } else { 12_000 },
             between_faults: Span::from_millis([6_000, 2_500, 1_200, 600][storm as usize]),
         }
     }

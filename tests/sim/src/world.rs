@@ -148,7 +148,7 @@ impl World {
             self.after(soon + Span::from_millis(1), Happening::ProcessUp(place));
         }
         for index in 0..self.clients.len() {
-            let sometime = self.chance.millis(0, 12_000);
+            let sometime = self.chance.millis(0, self.weather.submits_millis);
             self.after(sometime, Happening::Client(index, ClientAct::Submit));
         }
         // In every second world somebody does; at the end of the others there is nothing to undo.
