@@ -230,11 +230,10 @@ impl Site {
             .collect()
     }
 
-    /// CPU time of keeper and zygotes, and of every worker that was reaped, so far.
+    /// CPU time of the keeper and of all its children, dead or alive, so far.
     pub(crate) fn cpu(&self) -> Duration {
-        let zygotes = self.children().into_iter();
-        let zygotes = zygotes.filter(|pid| is_named(*pid, "stint-zygote"));
-        zygotes.chain([self.pid()]).map(cpu).sum()
+        let children = self.children().into_iter();
+        children.chain([self.pid()]).map(cpu).sum()
     }
 
     /// Ends the keeper.

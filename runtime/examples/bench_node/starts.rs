@@ -52,21 +52,6 @@ pub(crate) async fn warm(site: &mut Site, table: &mut Table) -> Result<(), Fault
             started,
         );
     }
-    // As an array's next task.
-    for _ in 0..=WARM {
-        let mut order = site.order(Program::Stamp)?;
-        order.grant.plan.isolation = Isolation::Job;
-        let ran = site.run(&order, "succeeded").await?;
-        let started = last_stamp(&ran.stdout)?.saturating_sub(ran.ordered);
-        table.took(
-            "next task in its job's worker: order → first instruction",
-            started,
-        );
-        table.took(
-            "next task in its job's worker: order → outcome known",
-            ran.known - ran.ordered,
-        );
-    }
     Ok(())
 }
 
@@ -85,12 +70,29 @@ pub(crate) async fn cold(site: &mut Site, table: &mut Table) -> Result<(), Fault
 
 /// No-op tasks that share their job's worker, one after another.
 pub(crate) async fn packed(site: &mut Site, table: &mut Table) -> Result<(), Fault> {
+    const EACH: &str = "packed no-op task, one after another: each";
+    // As an array's next task.
+    for _ in 0..=WARM {
+        let mut order = site.order(Program::Stamp)?;
+        order.grant.plan.isolation = Isolation::Job;
+        let ran = site.run(&order, "succeeded").await?;
+        let started = last_stamp(&ran.stdout)?.saturating_sub(ran.ordered);
+        table.took(
+            "next task in its job's worker: order → first instruction",
+            started,
+        );
+        table.took(
+            "next task in its job's worker: order → outcome known",
+            ran.known - ran.ordered,
+        );
+    }
     let mut orders = Vec::new();
     for _ in 0..PACKED {
         let mut order = site.order(Program::NoOp)?;
         order.grant.plan.isolation = Isolation::Job;
         orders.push(order);
     }
+    let cpu = site.cpu();
     let start = now();
     for order in &orders {
         site.start(order).await?;
@@ -99,7 +101,11 @@ pub(crate) async fn packed(site: &mut Site, table: &mut Table) -> Result<(), Fau
     }
     let took: Duration = now() - start;
     let each = took / u32::try_from(PACKED)?;
-    table.took("packed no-op task, one after another: each", each);
+    table.took(EACH, each);
+    table.cpu(
+        EACH,
+        site.cpu().saturating_sub(cpu) / u32::try_from(PACKED)?,
+    );
     let rate = 1.0 / each.as_secs_f64();
     table.value(
         "packed no-op tasks, one job, one after another",

@@ -129,8 +129,8 @@ pub(super) fn print_rates(all: &[&Rate], base: &Rate) {
     }
 }
 
-/// What the figures were measured on.
-pub(super) fn machine() -> String {
+/// What the figures were measured on, and with: our own crates at `opt_level`.
+pub(super) fn machine(opt_level: &str) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let name = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = name
@@ -139,7 +139,7 @@ pub(super) fn machine() -> String {
         .map_or("an unknown processor", |(_, name)| name);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!(
-        "{cores} cores of {name}, Linux {}, profile dev (ours at opt-level 1)",
+        "{cores} cores of {name}, Linux {}, profile dev (ours at opt-level {opt_level})",
         kernel.trim()
     )
 }

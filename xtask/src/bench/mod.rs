@@ -71,7 +71,7 @@ fn measure(layout: &Layout, site: &Site, dir: &std::path::Path) -> Result<()> {
     let Some(true_) = starts.first() else {
         return Ok(());
     };
-    println!("\n{}", figures::machine());
+    println!("\n{}", figures::machine("1"));
     println!("limits: {}\n", cluster.limits());
     let mut all: Vec<&Figures> = starts.iter().collect();
     all.extend([&jobs, &attempts]);
