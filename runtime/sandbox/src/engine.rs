@@ -11,6 +11,9 @@ use wasmtime::{Collector, Config, Engine, WasmBacktraceDetails};
 const GUEST_STACK_BYTES: usize = 8 << 20;
 /// Beside the guest's stack, for the host functions that run above its frames.
 const HOST_STACK_BYTES: usize = 2 << 20;
+/// Address space of each linear memory: all that a 32-bit address can name, so that
+/// it needs no checks and never moves.
+pub(crate) const MEMORY_RESERVED_BYTES: usize = 1 << 32;
 /// Most frames of a backtrace: enough to see who called, and no more for a recursion.
 pub(crate) const BACKTRACE_FRAMES_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
@@ -64,7 +67,8 @@ fn config(profile: Profile) -> Config {
         // Exception objects live in the collector's heap; nothing else may.
         .gc_support(exceptions)
         .wasm_exceptions(exceptions)
-        .epoch_interruption(true)
+        .memory_reservation(MEMORY_RESERVED_BYTES as u64)
+        .memory_may_move(false)
         .max_wasm_stack(GUEST_STACK_BYTES)
         .async_stack_size(GUEST_STACK_BYTES + HOST_STACK_BYTES)
         .memory_init_cow(true)

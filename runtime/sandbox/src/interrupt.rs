@@ -1,12 +1,22 @@
-//! How a guest that computes is stopped: the engine's epoch moves on, and the
-//! guest traps at its next loop or call, with a backtrace.
+//! How a guest that computes is stopped: its memory is withdrawn, and it traps where
+//! it touches that next.
+//!
+//! The engine's own means, epochs and fuel, are looked at in every loop; a loop over
+//! an array takes up to four times as long with them. This costs nothing until it is
+//! used. A guest that touches no memory, or none that it exports (a component exports
+//! none), and one inside a host call do not notice: who cannot wait kills them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use stint_scan::Profile;
-use wasmtime::Engine;
+use wasmtime::{Engine, Instance, Store};
 
 use crate::engine::{self, EngineError};
+use crate::wasi::Host;
+use crate::withdrawal::Withdrawal;
+
+/// Under which name a guest exports its memory; WASI's host calls look for it there too.
+const MEMORY: &str = "memory";
 
 /// Stops the attempt that runs at a [`Berth`](crate::Berth) made with it. Made
 /// first, so that a signal handler can find it in a `static OnceLock<Interrupt>`:
@@ -16,6 +26,7 @@ pub struct Interrupt {
     engine: Engine,
     profile: Profile,
     raised: AtomicBool,
+    memory: Withdrawal,
 }
 
 impl Interrupt {
@@ -28,19 +39,21 @@ impl Interrupt {
             engine: engine::running(profile)?,
             profile,
             raised: AtomicBool::new(false),
+            memory: Withdrawal::default(),
         })
     }
 
-    /// Ends the attempt with `deadline(attempt)`: within microseconds if it
-    /// computes, at the start if it has not started. An attempt inside a host
-    /// call or a bulk operation ends when that returns; who cannot wait kills it.
+    /// Ends the attempt with `deadline(attempt)`: within microseconds if it computes
+    /// in its memory, at the start if it has not started. An attempt inside a host call
+    /// ends when that returns, or takes its process with it when that touches the
+    /// guest's memory: whoever raises this must be prepared to lose the process.
     ///
-    /// Async-signal-safe: a store and an atomic addition, no lock, no
-    /// allocation, no system call. So is `OnceLock::get`, by which a handler reaches it.
+    /// Async-signal-safe: atomic operations and one system call, no lock, no
+    /// allocation. So is `OnceLock::get`, by which a handler reaches it.
     pub fn raise(&self) {
-        // In this order: whoever sets an epoch deadline afterwards sees the flag.
+        // In this order: whoever offers a memory afterwards sees the flag.
         self.raised.store(true, Ordering::SeqCst);
-        self.engine.increment_epoch();
+        self.memory.withdraw();
     }
 
     /// Whether it was raised.
@@ -59,7 +72,26 @@ impl Interrupt {
         self.profile
     }
 
+    /// Lets the memory that `instance` exports be withdrawn, until what is returned is
+    /// dropped, which must come before `store` is gone.
+    pub(crate) fn hold(&self, store: &mut Store<Host>, instance: &Instance) -> Held<'_> {
+        if let Some(memory) = instance.get_memory(&mut *store, MEMORY) {
+            self.memory.offer(memory.data_ptr(&*store));
+        }
+        Held(&self.memory)
+    }
+
     pub(crate) fn engine(&self) -> &Engine {
         &self.engine
+    }
+}
+
+/// A memory that may be withdrawn for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Held<'a>(&'a Withdrawal);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }

@@ -38,6 +38,7 @@ mod run;
 mod stubs;
 mod warm_up;
 mod wasi;
+mod withdrawal;
 
 pub use berth::{Berth, BerthError, Loaded};
 pub use compile::{CompileError, artifact_key, compile, compile_for};

@@ -3,21 +3,20 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::{Deserialize, Serialize};
-use stint_api::kit::Returns;
+use stint_api::kit::{Entry, Returns};
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
-use wasmtime::Store;
+use wasmtime::{Instance, Store, Trap};
 
 use crate::berth::{Berth, Linked, Loaded};
 use crate::component;
+use crate::interrupt::Interrupt;
 use crate::io::{Meter, Moved};
 use crate::limiter::Limiter;
 use crate::logs::Log;
 use crate::outcome::{NotEntered, classify};
 use crate::wasi::{Exit, Host};
 
-/// Epochs until a guest is interrupted: the next one, since only an [`Interrupt`](crate::Interrupt) moves it.
-const EPOCHS: u64 = 1;
 /// Least that one host call may take in from a guest, however small its memory is said to be.
 const HOSTCALL_BYTES_MIN: u64 = 1 << 20;
 
@@ -93,25 +92,26 @@ impl Attempt<'_> {
         let interrupt = berth.interrupt;
         let mut store = Store::new(interrupt.engine(), host);
         store.limiter(|host| &mut host.limiter);
-        store.set_epoch_deadline(EPOCHS);
         // A guest's buffer is never larger than its memory, which may pass the
         // engine's default; and what the host copies for it stays within as much again.
         let hostcall = memory_limit_bytes.max(HOSTCALL_BYTES_MIN);
         store.set_hostcall_fuel(usize::try_from(hostcall).unwrap_or(usize::MAX));
         let meter = Meter::start(&berth.account);
-        let ended = if interrupt.is_raised() {
-            // Before the deadline was set, so that the guest would not have noticed.
-            Err(wasmtime::Trap::Interrupt.into())
-        } else {
-            berth.runtime.block_on(call(&mut store, loaded))
-        };
+        let ended = berth.runtime.block_on(call(&mut store, loaded, interrupt));
         let moved = meter.stop();
         finish(ended, &store.data().limiter, moved, &logs)
     }
 }
 
 /// Instantiates and calls. On a stack of its own, as asynchronous calls are, yet always on this thread.
-async fn call(store: &mut Store<Host>, loaded: &Loaded) -> wasmtime::Result<()> {
+async fn call(
+    store: &mut Store<Host>,
+    loaded: &Loaded,
+    interrupt: &Interrupt,
+) -> wasmtime::Result<()> {
+    if interrupt.is_raised() {
+        return Err(Trap::Interrupt.into());
+    }
     let (linked, entry) = match &loaded.0 {
         Linked::Module { instance, entry } => (instance, entry),
         Linked::Component(linked) => return component::call(store, linked).await,
@@ -120,6 +120,25 @@ async fn call(store: &mut Store<Host>, loaded: &Loaded) -> wasmtime::Result<()> 
         .instantiate_async(&mut *store)
         .await
         .map_err(|error| error.context(NotEntered))?;
+    let _held = interrupt.hold(store, &instance);
+    let entered = enter(store, entry, &instance, interrupt).await;
+    entered.map_err(|error| match error.downcast_ref() {
+        // What it touched was taken away, or nearly was.
+        Some(Trap::MemoryOutOfBounds) if interrupt.is_raised() => Trap::Interrupt.into(),
+        _ => error,
+    })
+}
+
+async fn enter(
+    store: &mut Store<Host>,
+    entry: &Entry,
+    instance: &Instance,
+    interrupt: &Interrupt,
+) -> wasmtime::Result<()> {
+    if interrupt.is_raised() {
+        // Before there was a memory to withdraw, so that the guest would not notice.
+        return Err(Trap::Interrupt.into());
+    }
     // The scan has seen that it is there and of the right type.
     match entry.returns {
         Returns::Nothing => {

@@ -46,8 +46,7 @@ pub(crate) fn arm(profile: Profile) -> Result<&'static Interrupt, ArmError> {
     };
     // SAFETY: an action must do only what is safe in a signal handler: take no
     // lock, allocate nothing, never panic. `OnceLock::get` is an atomic load,
-    // and `Interrupt::raise` promises to be two atomic operations. errno is kept
-    // by the registry.
+    // and `Interrupt::raise` promises to be safe there. errno is kept by the registry.
     unsafe { signal_hook_registry::register(Signal::USR1.as_raw(), raise) }
         .map_err(ArmError::Handler)?;
     Ok(interrupt)
