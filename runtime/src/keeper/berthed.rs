@@ -159,7 +159,9 @@ impl Coming {
     }
 
     /// Nothing of it stays: if it was born, it dies in its leaf or of its closed socket.
-    pub(crate) fn give_up(self) {
+    pub(crate) fn give_up(mut self) {
+        // First: who enters the leaf after it was emptied would otherwise stay in it.
+        self.wire.close();
         self.leaf.iter().for_each(process::clear);
     }
 }

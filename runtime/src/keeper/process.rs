@@ -336,6 +336,10 @@ fn abandon(pidfd: &OwnedFd) {
 
 /// Kills what is in a leaf that nobody uses, and removes it.
 pub(crate) fn clear(leaf: &Leaf) {
+    // To end takes CPU time too, and the leaf is not gone before.
+    if let Err(error) = leaf.unthrottle() {
+        tracing::debug!(leaf = leaf.name(), error = chain(&error), "it may end late");
+    }
     if let Err(error) = leaf.kill() {
         tracing::error!(leaf = leaf.name(), error = chain(&error), "not all killed");
     }
