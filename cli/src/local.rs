@@ -57,6 +57,7 @@ impl Local {
             lease: plan.lease,
             token: plan.token.clone(),
             library: plan.library,
+            keep: stint_scheduler::Keep::default(),
         };
         let scheduler = Scheduler::start(plan.listener, config).await?;
         let (stop_scheduler, stopped) = watch::channel(false);

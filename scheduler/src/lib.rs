@@ -19,6 +19,8 @@ mod listen;
 mod logs;
 mod metrics;
 mod scheduler;
+mod sweep;
 
 pub use driver::{DriverError, RestoreError};
 pub use scheduler::{Config, RunError, Scheduler, StartError};
+pub use stint_cluster::Keep;

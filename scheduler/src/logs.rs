@@ -202,6 +202,31 @@ impl Logs {
         }
     }
 
+    /// Every job that has logs; what cannot be read is left out.
+    pub(crate) fn jobs(&self) -> Vec<JobId> {
+        let names = |path: &Path| {
+            let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+            let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+            names.collect::<Vec<String>>()
+        };
+        let mut jobs = Vec::new();
+        for namespace in names(&self.directory) {
+            for number in names(&self.directory.join(&namespace)) {
+                jobs.extend(format!("{namespace}.{number}").parse::<JobId>());
+            }
+        }
+        jobs
+    }
+
+    /// Removes the logs of a job that nobody knows any more.
+    pub(crate) fn remove(&self, job: &JobId) -> Result<(), LogError> {
+        let path = self.job_directory(job);
+        match std::fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io(&path)(error)),
+            _ => Ok(()),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }

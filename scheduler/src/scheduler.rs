@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 
 use stint_api::id::ClusterId;
 use stint_api::time::Span;
+use stint_cluster::Keep;
 use stint_store::{OpenError, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -21,6 +22,7 @@ use crate::http::{self, Api};
 use crate::listen::{Waits, listen};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::sweep::sweep;
 
 /// Shortest lease: below, a busy machine is taken for a dead one.
 const LEASE_MIN: Span = Span::from_millis(100);
@@ -39,6 +41,8 @@ pub struct Config {
     /// A directory of files by their sha-256 in 64 hexadecimal digits, which it gives
     /// away as if they had been put, and does not change.
     pub library: Option<PathBuf>,
+    /// How long jobs are kept that are over.
+    pub keep: Keep,
 }
 
 /// Why a scheduler did not start.
@@ -134,6 +138,7 @@ impl Scheduler {
             store: Box::new(opened.store),
             cluster: stint_cluster::Config {
                 lease,
+                keep: config.keep,
                 ..stint_cluster::Config::default()
             },
             new: opened.new,
@@ -153,6 +158,11 @@ impl Scheduler {
             submits: http::Submits::default(),
             stop: stopping.clone(),
         };
+        tokio::spawn(sweep(
+            driver.handle.clone(),
+            Arc::clone(&api.logs),
+            stopping.clone(),
+        ));
         let router = http::router(Arc::new(api));
         let listening = tokio::spawn(listen(
             listener,

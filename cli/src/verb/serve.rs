@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use stint_api::time::Span;
-use stint_scheduler::{Config, Scheduler};
+use stint_scheduler::{Config, Keep, Scheduler};
 use tokio::net::TcpListener;
 
 use crate::args::{Format, Global};
@@ -32,6 +32,14 @@ pub(crate) struct ServeArgs {
     /// How long a node may be silent before its work is given to others
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = lease)]
     lease: Span,
+
+    /// How many jobs are kept that are over, with their results and logs; the oldest go
+    #[arg(long, value_name = "N", default_value_t = Keep::default().jobs)]
+    keep_jobs: usize,
+
+    /// How long a job is kept that is over
+    #[arg(long, value_name = "TIME", default_value_t = Keep::default().age)]
+    keep_for: Span,
 }
 
 /// What a program is told when the scheduler is ready.
@@ -56,6 +64,10 @@ pub(crate) async fn perform(global: Global, args: ServeArgs) -> anyhow::Result<(
         lease: args.lease,
         token,
         library: None,
+        keep: Keep {
+            jobs: args.keep_jobs,
+            age: args.keep_for,
+        },
     };
     let scheduler = Scheduler::start(listener, config).await?;
     tracing::info!(%url, data_dir = %data_dir.display(), "ready for commands and nodes");

@@ -8,7 +8,8 @@ use stint_api::time::{Span, Time};
 use stint_api::view::ModuleView;
 
 use crate::account::Accounts;
-use crate::draft::Draft;
+use crate::draft::{Draft, Forgotten};
+use crate::history::Keep;
 use crate::job::Job;
 use crate::node::Node;
 use crate::preempt::Ranks;
@@ -25,6 +26,8 @@ pub struct Config {
     /// How much longer the scheduler waits before it gives the work away: the
     /// drift of two clocks over a lease, and the time that killing takes.
     pub grace: Span,
+    /// How long jobs are kept that are over.
+    pub keep: Keep,
 }
 
 impl Config {
@@ -38,6 +41,7 @@ impl Default for Config {
         Self {
             lease: Span::from_secs(2),
             grace: Span::from_millis(250),
+            keep: Keep::default(),
         }
     }
 }
@@ -69,6 +73,14 @@ pub struct Cluster {
     pub(crate) reserving: BTreeSet<NodeId>,
     /// Jobs that wait for the end of another, by that one; derived from `jobs`.
     pub(crate) followers: BTreeMap<JobId, BTreeSet<JobId>>,
+    /// Open jobs that run after another, by that one; derived from `jobs`.
+    pub(crate) children: BTreeMap<JobId, BTreeSet<JobId>>,
+    /// Jobs that are over, by when; derived from `jobs`.
+    pub(crate) over: BTreeSet<(Time, JobId)>,
+    /// Before this, no more of them are forgotten.
+    pub(crate) prune_at: Time,
+    /// Jobs whose forgetting was cut off, until it is finished on restoring.
+    pub(crate) fading: BTreeMap<JobId, Forgotten>,
     /// When the time of a job is over; derived from `jobs` when one is touched.
     pub(crate) deadlines: BTreeSet<(Time, JobId)>,
     /// When there is something to look at on a node; an entry may be out of date.
@@ -100,6 +112,10 @@ impl Cluster {
             ranks: Ranks::default(),
             reserving: BTreeSet::new(),
             followers: BTreeMap::new(),
+            children: BTreeMap::new(),
+            over: BTreeSet::new(),
+            prune_at: now,
+            fading: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             alarms: BTreeSet::new(),
             heard_since: None,

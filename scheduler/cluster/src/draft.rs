@@ -8,7 +8,18 @@ use stint_api::link::Order;
 use stint_api::time::Time;
 use stint_api::view::EventKind;
 
+use crate::job::JobRecord;
 use crate::page::PageDraft;
+
+/// A job that is forgotten, and what goes with it.
+#[derive(Debug)]
+pub(crate) struct Forgotten {
+    pub(crate) job: JobId,
+    /// Its record, that says so; none when the store has that already.
+    pub(crate) record: Option<JobRecord>,
+    /// How many pages each of its chunks has.
+    pub(crate) pages: Vec<(u32, u32)>,
+}
 
 /// The effects of one verb, being gathered.
 #[derive(Debug)]
@@ -33,6 +44,8 @@ pub(crate) struct Draft {
     pub(crate) events: Vec<(JobId, EventKind)>,
     /// Jobs whose tasks changed: they may be over, or wait.
     pub(crate) touched: BTreeSet<JobId>,
+    /// Jobs that are forgotten.
+    pub(crate) forgotten: Vec<Forgotten>,
     /// Something may fit now that did not before.
     pub(crate) place: bool,
 }
@@ -53,6 +66,7 @@ impl Draft {
             orders: BTreeMap::new(),
             events: Vec::new(),
             touched: BTreeSet::new(),
+            forgotten: Vec::new(),
             place: false,
         }
     }

@@ -51,6 +51,9 @@ pub(crate) struct JobRecord {
     /// The job that it runs again, all of it or in part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rerun_of: Option<JobId>,
+    /// It is being forgotten: nobody knows it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_forgotten: bool,
     pub(crate) life: Life,
 }
 
@@ -180,6 +183,14 @@ impl Job {
             Life::Queued => None,
             Life::Running { since } => Some(since),
             Life::Over { since, .. } => since,
+        }
+    }
+
+    /// When the last task was done.
+    pub(crate) fn ended_at(&self) -> Option<Time> {
+        match self.record.life {
+            Life::Over { at, .. } => Some(at),
+            Life::Queued | Life::Running { .. } => None,
         }
     }
 

@@ -31,6 +31,7 @@ impl Cluster {
             }
             draft.touched.insert(id);
         }
+        self.prune(&mut draft);
         self.seal(draft)
     }
 
@@ -90,6 +91,9 @@ impl Cluster {
         });
         let alarm = self.alarms.first().map(|(at, _)| *at);
         let deadline = self.deadlines.first().map(|(at, _)| *at);
-        [lost, alarm, deadline].into_iter().flatten().min()
+        [lost, alarm, deadline, self.next_prune()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

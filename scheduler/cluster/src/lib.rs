@@ -21,6 +21,7 @@
 //! | `cordon`, `uncordon`, `drain` | `duty.rs` |
 //! | `set_namespace` | `account.rs` |
 //! | `tick`, `next_wake` | `lease.rs` |
+//! | what is forgotten, in `tick` | `history.rs` |
 //! | placement, after any of them | `turns.rs` says whose turn it is, `placement.rs` picks, `place.rs` grants, `preempt.rs` makes room |
 //! | views | `view.rs`, `task_runs.rs`, `waiting.rs`, `census.rs` |
 //!
@@ -42,6 +43,7 @@ mod ending;
 mod goodbye;
 mod grants;
 mod hello;
+mod history;
 mod job;
 mod key;
 mod kit;
@@ -77,6 +79,7 @@ pub use cluster::{Cluster, Config};
 pub use duty::UnknownNode;
 pub use effects::{Change, Effects};
 pub use hello::HelloError;
+pub use history::Keep;
 pub use key::{ParseKeyError, RecordKey};
 pub use kit::KitError;
 pub use page::{History, PageIndex};

@@ -9,7 +9,7 @@ use stint_api::view::{ModuleView, NodeState};
 use crate::bitmap::CHUNK_TASKS_MAX;
 use crate::chunk::Chunk;
 use crate::cluster::{Cluster, Config};
-use crate::draft::Draft;
+use crate::draft::{Draft, Forgotten};
 use crate::effects::Effects;
 use crate::job::{Job, JobRecord};
 use crate::key::{ParseKeyError, RecordKey};
@@ -136,6 +136,15 @@ impl Cluster {
             let why = "has chunks of a size that there is not";
             return Err(RestoreError::Contradiction { key, why });
         }
+        if record.is_forgotten {
+            let forgotten = Forgotten {
+                job: id.clone(),
+                record: None,
+                pages: Vec::new(),
+            };
+            self.fading.insert(id.clone(), forgotten);
+            return Ok(());
+        }
         self.admit(id.clone(), Job::new(record));
         Ok(())
     }
@@ -147,6 +156,10 @@ impl Cluster {
         let (id, index) = (id.clone(), *index);
         let chunk: Chunk = from_bytes(&key, bytes)?;
         let wrong = |why| Err(RestoreError::Contradiction { key, why });
+        if let Some(forgotten) = self.fading.get_mut(&id) {
+            forgotten.pages.push((index, chunk.pages));
+            return Ok(());
+        }
         let Some(job) = self.jobs.get_mut(&id) else {
             return wrong("belongs to no job");
         };
@@ -171,7 +184,12 @@ impl Cluster {
 
     /// What is derived from the records, and what a verb that was cut off left to do.
     fn finish_what_was_cut(&mut self, draft: &mut Draft) {
+        let fading = std::mem::take(&mut self.fading);
+        draft.forgotten.extend(fading.into_values());
         for (id, job) in &mut self.jobs {
+            if let Some(at) = job.ended_at() {
+                self.over.insert((at, id.clone()));
+            }
             if job.is_open() {
                 draft.touched.insert(id.clone());
             }

@@ -7,7 +7,7 @@ use stint_api::link::Orders;
 use stint_api::view::Event;
 
 use crate::cluster::Cluster;
-use crate::draft::Draft;
+use crate::draft::{Draft, Forgotten};
 use crate::effects::{Change, Effects};
 use crate::key::RecordKey;
 use crate::record::{MetaRecord, to_bytes};
@@ -23,6 +23,7 @@ impl Cluster {
         let mut changes = Vec::new();
         self.write_shared(&draft, &mut changes);
         self.write_jobs(&mut draft, &mut changes);
+        delete_forgotten(&draft, &mut changes);
         let orders = draft.orders.into_iter().filter_map(|(node, orders)| {
             let generation = self.nodes.get(&node)?.record.generation;
             Some((node, Orders { generation, orders }))
@@ -106,5 +107,23 @@ impl Cluster {
                 put(RecordKey::Job(id.clone()), to_bytes(&job.record));
             }
         }
+    }
+}
+
+/// A job's record says that it is forgotten before the first of its records goes.
+fn delete_forgotten(draft: &Draft, changes: &mut Vec<Change>) {
+    for Forgotten { job, record, pages } in &draft.forgotten {
+        let key = || RecordKey::Job(job.clone());
+        changes.extend(record.as_ref().map(|record| Change::Put {
+            key: key(),
+            bytes: to_bytes(record),
+        }));
+        for (index, count) in pages {
+            let pages = (0..*count).map(|seq| RecordKey::Page(job.clone(), *index, seq));
+            changes.extend(pages.map(|key| Change::Delete { key }));
+            let key = RecordKey::Chunk(job.clone(), *index);
+            changes.push(Change::Delete { key });
+        }
+        changes.push(Change::Delete { key: key() });
     }
 }

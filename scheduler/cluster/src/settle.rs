@@ -33,6 +33,7 @@ impl Cluster {
             let is_open = self.jobs.get(&id).is_some_and(Job::is_open);
             if !is_open {
                 self.accounts.closed(&id);
+                self.note_over(&id);
             }
             if !is_open && let Some(followers) = self.followers.remove(&id) {
                 draft.touched.extend(followers);

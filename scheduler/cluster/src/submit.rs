@@ -119,6 +119,7 @@ impl Cluster {
             decree: None,
             suspended_at: None,
             rerun_of,
+            is_forgotten: false,
             life: Life::Queued,
         };
         // What the job's life adds later is small beside the room that is left up to the MiB.
@@ -211,6 +212,10 @@ impl Cluster {
         }
         if job.is_open() {
             self.accounts.opened(&id);
+            for parent in &job.record.spec.after {
+                let children = self.children.entry(parent.clone()).or_default();
+                children.insert(id.clone());
+            }
         }
         self.by_time.insert((job.record.submitted_at, id.clone()));
         self.jobs.insert(id, job);

@@ -22,7 +22,7 @@ use stint_api::link::{Ended, Grant, Hello, Order, PROTOCOL, Report, Reports, Str
 use stint_api::outcome::{Outcome, Usage};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::time::{Span, Time};
-use stint_scheduler::{Config, RunError, Scheduler};
+use stint_scheduler::{Config, Keep, RunError, Scheduler};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -52,6 +52,7 @@ impl Site {
             lease: Span::from_secs(30),
             token: token.map(str::to_owned),
             library: None,
+            keep: Keep::default(),
         };
         let scheduler = Scheduler::start(listener, config).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use stint_api::link::{Held, Order};
 use stint_api::time::Span;
 use stint_api::view::JobState;
-use stint_scheduler::{Config, Scheduler, StartError};
+use stint_scheduler::{Config, Keep, Scheduler, StartError};
 use tokio::net::TcpListener;
 
 use super::{FakeNode, Site, hello, succeeded, within};
@@ -79,6 +79,7 @@ async fn a_directory_has_one_scheduler_and_a_lease_its_bounds() {
             lease,
             token: token.map(str::to_owned),
             library: None,
+            keep: Keep::default(),
         };
         Scheduler::start(listener, config).await.unwrap_err()
     };
@@ -101,6 +102,7 @@ async fn a_scheduler_that_is_dropped_gives_its_directory_back() {
         lease: Span::from_secs(2),
         token: None,
         library: None,
+        keep: Keep::default(),
     };
     drop(Scheduler::start(listener, config.clone()).await.unwrap());
     let again = async {
@@ -113,4 +115,20 @@ async fn a_scheduler_that_is_dropped_gives_its_directory_back() {
         }
     };
     within(again).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_of_a_job_that_nobody_knows_go_when_a_scheduler_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let unknown = directory.path().join("logs/default/77");
+    std::fs::create_dir_all(&unknown).unwrap();
+    std::fs::write(unknown.join("index"), "x").unwrap();
+    let site = Site::start_in(directory, None).await;
+    within(async {
+        while unknown.exists() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    site.stop().await;
 }

@@ -141,9 +141,14 @@ impl World {
                 if let Some(id) = client.job.clone() {
                     self.ledger.answers(&id, view.as_deref());
                 }
-                if !view.is_some_and(|view| view.state.is_final()) {
+                if view.is_some_and(|view| !view.state.is_final()) {
                     self.after(again, Happening::Client(index, ClientAct::Look));
                 }
+            }
+            // The job that it follows may be forgotten by now.
+            Answer::Refused(_) if self.ledger.forgets && !client.spec.after.is_empty() => {
+                client.spec.after.clear();
+                self.after(again, Happening::Client(index, act));
             }
             Answer::Refused(why) => {
                 let what = format!("client {index} is refused: {why}");

@@ -51,10 +51,23 @@ pub(crate) struct Ledger {
     told: BTreeMap<Task, AttemptId>,
     /// Namespaces, as a scheduler committed them last.
     pub(crate) namespaces: BTreeMap<Namespace, NamespaceView>,
+    /// Whether jobs that are over may be forgotten in this world.
+    pub(crate) forgets: bool,
+    /// Jobs that are over, as was committed.
+    pub(crate) over: BTreeSet<JobId>,
+    /// Jobs that were.
+    pub(crate) forgotten_jobs: BTreeSet<JobId>,
     violation: Option<Violation>,
 }
 
 impl Ledger {
+    pub(crate) fn new(forgets: bool) -> Self {
+        Self {
+            forgets,
+            ..Self::default()
+        }
+    }
+
     /// The first objection.
     pub(crate) fn violation(&self) -> Option<&Violation> {
         self.violation.as_ref()
@@ -215,6 +228,10 @@ impl Ledger {
     /// What a committed scheduler shows of a job. A restored one must show as much.
     pub(crate) fn shows(&mut self, id: &JobId, view: Option<&JobView>) {
         let Some(view) = view else {
+            if self.may_be_forgotten(id) {
+                self.forgotten_jobs.insert(id.clone());
+                return;
+            }
             if self.acknowledged.contains_key(id) || self.shown.contains_key(id) {
                 self.object(format!("{id} was acknowledged, and is lost"));
             }
@@ -226,6 +243,9 @@ impl Ledger {
             .is_some_and(|spec| *spec != view.spec)
         {
             self.object(format!("{id} is not what was submitted"));
+        }
+        if self.forgotten_jobs.contains(id) {
+            self.object(format!("{id} was forgotten, and is known again"));
         }
         let most = view.spec.max_failed.unwrap_or(u32::MAX);
         if view.tasks.failed > most && !view.state.is_final() {
@@ -243,6 +263,9 @@ impl Ledger {
 
     /// What a client is answered, perhaps late: never more than was committed.
     pub(crate) fn answers(&mut self, id: &JobId, view: Option<&JobView>) {
+        if view.is_none() && self.may_be_forgotten(id) {
+            return;
+        }
         let tasks = view.map(|view| view.tasks);
         let Some((tasks, (_, succeeded, failed))) = tasks.zip(self.shown.get(id)) else {
             return self.object(format!("a client asks for {id} in vain"));
@@ -252,6 +275,15 @@ impl Ledger {
                 "a client was shown more of {id} than was committed"
             ));
         }
+    }
+
+    /// Whether a job was over when it was last shown, where such jobs are forgotten.
+    pub(crate) fn may_be_forgotten(&self, id: &JobId) -> bool {
+        let over = self
+            .shown
+            .get(id)
+            .is_some_and(|(state, ..)| state.is_final());
+        self.forgets && (over || self.over.contains(id))
     }
 
     pub(crate) fn shown_jobs(&self) -> Vec<JobId> {

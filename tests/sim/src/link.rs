@@ -184,7 +184,10 @@ impl World {
     /// When a lease begins whose renewal was asked for then.
     fn lease_from(&self, place: Place, sent: Time) -> Time {
         match self.policy {
-            Policy::LeaseFromAnswer => self.local(place),
+            Policy::LeasesAddUp => {
+                let process = self.nodes[place].process.as_ref();
+                process.map_or(sent, |process| process.lease.max(sent))
+            }
             _ => sent,
         }
     }

@@ -24,8 +24,8 @@ pub enum Policy {
     OrdersBeforeCommit,
     /// The store says that it has committed what it has not wholly written.
     CommitsByHalf,
-    /// A node counts its lease from the answer that it hears.
-    LeaseFromAnswer,
+    /// A node adds each lease to what it has of the one before.
+    LeasesAddUp,
     /// A node obeys orders of whatever generation.
     ObeysOldOrders,
 }

@@ -22,7 +22,8 @@ impl World {
             EventKind::Granted { .. } => {
                 let has_succeeded = |id| {
                     let parent = up.cluster.job(id);
-                    parent.is_some_and(|parent| parent.state == JobState::Succeeded)
+                    // With the one that followed it over, it may be forgotten by now.
+                    parent.is_none_or(|parent| parent.state == JobState::Succeeded)
                 };
                 let open = spec.after.iter().find(|id| !has_succeeded(id));
                 open.map(|id| format!("{} is granted before {id} has succeeded", event.job))

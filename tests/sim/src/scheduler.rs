@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use stint_api::id::{ClusterId, Generation, NodeId};
 use stint_api::link::{Order, Orders};
 use stint_api::time::{Span, Time};
-use stint_cluster::{Cluster, Config, Effects};
+use stint_api::view::EventKind;
+use stint_cluster::{Cluster, Config, Effects, Keep};
 use stint_store::{Batch, Change, MemoryStore, Store as _, Term};
 
 use crate::happening::{Answer, Happening, Life, Place, Request, Ticket};
@@ -73,6 +74,10 @@ impl World {
         let life = self.scheduler.lives;
         let config = Config {
             lease: LEASE,
+            keep: Keep {
+                jobs: self.weather.keeps,
+                ..Keep::default()
+            },
             ..Config::default()
         };
         let new = ClusterId(self.chance.seed());
@@ -206,6 +211,9 @@ impl World {
         if self.scheduler.store.commit(up.term, &batches).is_err() {
             return self.scheduler_dies();
         }
+        let events = pending.effects.events.iter();
+        let done = events.filter(|event| matches!(event.what, EventKind::Done { .. }));
+        self.ledger.over.extend(done.map(|event| event.job.clone()));
         self.look_at_jobs();
         self.give_answers(pending.answers);
         for (node, full) in pending.full {

@@ -18,7 +18,13 @@ impl World {
         let Some(up) = self.scheduler.up.as_ref().filter(|up| up.has_committed()) else {
             return false;
         };
-        let over = |id: &JobId| up.cluster.job(id).is_some_and(|view| view.state.is_final());
+        let over = |id: &JobId| {
+            let view = up.cluster.job(id);
+            view.map_or_else(
+                || self.ledger.may_be_forgotten(id),
+                |view| view.state.is_final(),
+            )
+        };
         let clients = self.clients.iter().map(|client| client.job.as_ref());
         let jobs_over = clients.into_iter().all(|job| job.is_some_and(over));
         let node_empty = |node: &crate::node::Node| {
@@ -80,7 +86,8 @@ impl World {
     pub(crate) fn judge(&mut self) {
         let mut objections = Vec::new();
         if let Some(up) = &self.scheduler.up {
-            for (id, spec) in self.ledger.jobs() {
+            let kept = self.ledger.jobs();
+            for (id, spec) in kept.filter(|(id, _)| !self.ledger.forgotten_jobs.contains(id)) {
                 match self.history(&up.cluster, id) {
                     Ok((view, history)) => {
                         self.judge_job((id, spec), &view, &history, &mut objections);
@@ -90,7 +97,7 @@ impl World {
             }
             let all = up.cluster.jobs(&JobsQuery::default());
             let all = all.map_or(0, |page| page.jobs.len());
-            if all != self.clients.len() {
+            if all != self.clients.len() && !self.ledger.forgets {
                 objections.push(format!("{} clients made {all} jobs", self.clients.len()));
             }
         }

@@ -23,6 +23,8 @@ pub(crate) struct Weather {
     pub(crate) long: u32,
     /// Until when jobs are submitted, in milliseconds: a crowd fills every node.
     pub(crate) submits_millis: u64,
+    /// Jobs that are over and kept; the others are forgotten.
+    pub(crate) keeps: usize,
     /// Mean time between faults of a whole process or machine.
     pub(crate) between_faults: Span,
 }
@@ -41,6 +43,7 @@ impl Weather {
             preparation: upto(30),
             long: if is_crowded { 350 } else { 100 },
             submits_millis: if is_crowded { 3_000 } else { 12_000 },
+            keeps: if chance.happens(300) { 2 } else { 100 },
             between_faults: Span::from_millis([6_000, 2_500, 1_200, 600][storm as usize]),
         }
     }

@@ -103,7 +103,7 @@ impl World {
             },
             nodes,
             clients,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(weather.keeps < count),
             is_calm: false,
             coming: BTreeMap::new(),
             numbers: 0,

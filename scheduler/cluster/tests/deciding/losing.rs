@@ -16,7 +16,7 @@ fn what_a_silent_node_held_runs_elsewhere_when_its_lease_is_over_and_not_before(
     let job = site.submit(1, |_| {});
     site.started("node-a", "1.t0.g1.1");
     site.orders();
-    let Config { lease, grace } = site.heart.config();
+    let Config { lease, grace, .. } = site.heart.config();
     site.pass(lease + grace);
     assert_eq!(site.tasks(&job), ["0 granted node-a"]);
     site.node("node-b", 1);

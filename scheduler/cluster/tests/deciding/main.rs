@@ -7,6 +7,7 @@ mod batching;
 mod cancelling;
 mod draining;
 mod following;
+mod forgetting;
 mod granting;
 mod kits;
 mod leaving;

@@ -40,15 +40,19 @@ fn shown(heart: &Cluster) -> Shown {
     }
 }
 
-fn store(changes: &[Change]) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn store(changes: &[Change]) -> BTreeMap<String, Vec<u8>> {
     let mut store = BTreeMap::new();
+    apply(&mut store, changes);
+    store
+}
+
+pub(crate) fn apply(store: &mut BTreeMap<String, Vec<u8>>, changes: &[Change]) {
     for change in changes {
         match change {
             Change::Put { key, bytes } => store.insert(key.to_string(), bytes.clone()),
             Change::Delete { key } => store.remove(&key.to_string()),
         };
     }
-    store
 }
 
 impl Site {
@@ -186,7 +190,7 @@ fn restored_nodes_keep_their_generation_and_are_given_a_whole_lease() {
     let (heart, _) = restore(later, &store(&site.changes)).unwrap();
     let node = crate::node_id("node-a");
     assert!(heart.full(&node, site.generation("node-a")).is_some());
-    let Config { lease, grace } = heart.config();
+    let Config { lease, grace, .. } = heart.config();
     site.heart = heart;
     site.now = later;
     site.pass(lease + grace);
