@@ -30,6 +30,7 @@ usage: cargo xtask VERB
   guests   get a WebAssembly target and build the example programs
   bench    measure starts and throughput against plain processes
   bench node   measure a node alone: starts, deadlines, memory; against crun too
+  bench authors   measure kernels of data jobs against the same natively
   deny     check the rules of deny.toml
 
   --debian, after guests or demo: build guests with Debian's packages though rustup could";
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         ["test"] => test::test(&layout),
         ["test-v2"] => vm::run(&layout),
         ["bench"] => bench::bench(&layout),
+        ["bench", "authors"] => bench::authors(&layout),
         ["bench", "node"] => bench::node(&layout),
         ["deny"] => deny::deny(&layout),
         _ => {

@@ -56,10 +56,33 @@ impl Cluster {
         })?;
         let wasm = dir.join("no-op.wasm");
         std::fs::write(&wasm, NO_OP)?;
-        let pushed = cluster.ask(&["module", "push", &wasm.to_string_lossy()])?;
-        let digest = pushed["digest"].as_str().context("a digest")?;
-        digest.clone_into(&mut cluster.module);
+        cluster.module = cluster.push(&wasm)?;
         Ok(cluster)
+    }
+
+    /// Pushes a module; its digest.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub(super) fn push(&self, wasm: &Path) -> Result<String> {
+        let pushed = self.ask(&["module", "push", &wasm.to_string_lossy()])?;
+        let digest = pushed["digest"].as_str().context("a digest")?;
+        Ok(digest.to_owned())
+    }
+
+    /// The result of a job of one task of `module`, with one argument and a core of its own.
+    ///
+    /// # Errors
+    /// It does not succeed.
+    pub(super) fn result(&self, module: &str, argument: &str) -> Result<Value> {
+        let mut connection = Connection::open(&self.url)?;
+        let spec = json!({
+            "module": module, "args": [argument], "cpu": "1", "memory": "512Mi",
+            "scratch": "16Mi", "timeout": "5m",
+        });
+        let (_, id) = self.run(&mut connection, &spec)?;
+        let results = self.ask(&["results", &id])?;
+        Ok(results["result"].clone())
     }
 
     /// How the node holds its slots to their limits.
@@ -116,18 +139,23 @@ impl Cluster {
         Ok(())
     }
 
-    /// Submits a job and waits for its end: how long that took, and its id.
+    /// Runs a job of no-op tasks to its end: how long that took, and its id.
     fn job(&self, connection: &mut Connection, tasks: usize) -> Result<(Duration, String)> {
         let spec = json!({
             "module": self.module, "tasks": tasks, "cpu": "250m", "memory": "16Mi",
             "scratch": "1Mi", "timeout": "60s",
         });
+        self.run(connection, &spec)
+    }
+
+    /// Submits a job and waits for its end: how long that took, and its id.
+    fn run(&self, connection: &mut Connection, spec: &Value) -> Result<(Duration, String)> {
         // Opened before the clock starts: a client keeps its connections.
         let events = Connection::open(&self.url)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let key = format!("bench-{}", now.as_nanos());
         let start = Instant::now();
-        let submitted = connection.post("/v1/jobs", &key, &spec)?;
+        let submitted = connection.post("/v1/jobs", &key, spec)?;
         let id = submitted["id"].as_str().context("an id")?.to_owned();
         let done = events.wait_for_event(&format!("/v1/jobs/{id}/events"), r#""kind":"done""#)?;
         let took = start.elapsed();

@@ -4,6 +4,7 @@
 //! Both sides take turns within one run, because absolute times do not travel
 //! from machine to machine, nor from one hour to the next; ratios do.
 
+mod authors;
 mod cluster;
 mod crun;
 mod figures;
@@ -11,6 +12,7 @@ mod http;
 mod node;
 mod plain;
 
+pub(crate) use authors::authors;
 pub(crate) use node::node;
 
 use anyhow::Result;
