@@ -9,6 +9,7 @@ pub mod golden;
 pub mod guest;
 pub mod kit;
 pub mod leftovers;
+pub mod network;
 pub mod site;
 pub mod wait;
 

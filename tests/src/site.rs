@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::leftovers;
+use crate::network::Network;
 use crate::wait::wait_for;
 
 /// Longest that a process of the product may take until it answers: the machine may be busy.
@@ -162,8 +163,27 @@ impl Site {
 
     /// Starts a node without waiting for it.
     pub fn spawn_node(&mut self, name: &str, more: &[&str]) {
+        let mut command = self.node_command(name, &self.url(), more);
+        let child = command.spawn().expect("the node starts");
+        self.nodes.insert(name.to_owned(), child);
+    }
+
+    /// Starts a node in a network of its own, and waits until the scheduler calls it ready.
+    pub fn start_node_within(&mut self, network: &Network, name: &str) {
+        let command = self.node_command(name, &network.url_to(self.port), &[]);
+        let mut command = network.within(&command);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.stderr(self.log(name)).spawn();
+        self.nodes
+            .insert(name.to_owned(), child.expect("the node starts"));
+        wait_for("the node is ready", READY_BOUND, || {
+            self.node_state(name).filter(|state| state == "ready")
+        });
+    }
+
+    fn node_command(&self, name: &str, join: &str, more: &[&str]) -> Command {
         let dir = self.node_dir(name);
-        let mut command = self.command(["node", "--name", name, "--join", &self.url(), "--dir"]);
+        let mut command = self.command(["node", "--name", name, "--join", join, "--dir"]);
         command.arg(dir);
         if !more.contains(&"--capacity") {
             command.args(["--capacity", "cpu=4,memory=2Gi,scratch=4Gi"]);
@@ -177,8 +197,14 @@ impl Site {
             .args(more)
             .stdout(Stdio::null())
             .stderr(self.log(name));
-        let child = command.spawn().expect("the node starts");
-        self.nodes.insert(name.to_owned(), child);
+        command
+    }
+
+    /// Asks the scheduler to go by SIGTERM and waits until it is gone.
+    pub fn stop_scheduler(&mut self) {
+        if let Some(mut child) = self.scheduler.take() {
+            terminate(&mut child);
+        }
     }
 
     /// Kills the scheduler with SIGKILL and waits until it is gone.
@@ -206,6 +232,30 @@ impl Site {
         if let Some(mut child) = self.nodes.remove(name) {
             terminate(&mut child);
         }
+    }
+
+    /// Stops all processes of a node where they are, or lets them go on: SIGSTOP, SIGCONT.
+    pub fn freeze_node(&self, name: &str, frozen: bool) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        for verb in ["node", "__keeper", "__zygote", "__worker"] {
+            for pid in self.pids(name, verb) {
+                // One that has ended needs no signal.
+                let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, signal));
+            }
+        }
+    }
+
+    /// How the scheduler process ended, if it did.
+    pub fn scheduler_ended(&mut self) -> Option<std::process::ExitStatus> {
+        let child = self.scheduler.as_mut()?;
+        child.try_wait().expect("the scheduler is a child")
+    }
+
+    /// What a process of the site wrote.
+    pub fn log_of(&self, name: &str) -> String {
+        let path = self.dir().join(format!("{name}.log"));
+        std::fs::read_to_string(path).unwrap_or_default()
     }
 
     /// Kills node process, keeper and workers with SIGKILL: the machine is gone.
