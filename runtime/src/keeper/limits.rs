@@ -72,9 +72,15 @@ impl Holding {
 
     /// Removes the tree; every leaf is gone.
     pub(crate) fn close(self) {
-        if let By::Cgroup(tree) = self.by
-            && let Err(error) = tree.remove()
-        {
+        let By::Cgroup(tree) = self.by else {
+            return;
+        };
+        // A worker that was given up while it was being born may have come to its leaf
+        // after that was found empty, and kept it from being removed.
+        if let Err(error) = tree.sweep() {
+            tracing::warn!(error = chain(&error), "leaves stay in the cgroup tree");
+        }
+        if let Err(error) = tree.remove() {
             tracing::warn!(error = chain(&error), "the cgroup tree stays");
         }
     }
