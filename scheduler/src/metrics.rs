@@ -37,6 +37,59 @@ struct Part {
     part: &'static str,
 }
 
+/// What there is of capacity, and what is wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Capacity {
+    nodes_open: Count,
+    slots_wanted: Count,
+    millicores: Family<Part, Count>,
+    memory_bytes: Family<Part, Count>,
+}
+
+impl Capacity {
+    fn registered(r: &mut Registry) -> Self {
+        let capacity = Self::default();
+        r.register(
+            "nodes_open",
+            "Nodes that take work",
+            capacity.nodes_open.clone(),
+        );
+        r.register(
+            "slots_wanted",
+            "Slots that tasks could take which wait for room",
+            capacity.slots_wanted.clone(),
+        );
+        r.register(
+            "capacity_millicores",
+            "CPU of nodes that take work, taken by slots, and wanted beyond that",
+            capacity.millicores.clone(),
+        );
+        r.register(
+            "capacity_memory_bytes",
+            "Memory of nodes that take work, taken by slots, and wanted beyond that",
+            capacity.memory_bytes.clone(),
+        );
+        capacity
+    }
+
+    /// Takes what there is of capacity now, and what is wanted.
+    pub(crate) fn take(&self, capacity: &CapacityView) {
+        self.nodes_open.set(capacity.nodes);
+        self.slots_wanted.set(capacity.wanted.slots);
+        for (part, amount) in [
+            ("total", &capacity.total),
+            ("taken", &capacity.taken),
+            ("wanted", &capacity.wanted),
+        ] {
+            let part = Part { part };
+            self.millicores
+                .get_or_create(&part)
+                .set(amount.cpu.0.into());
+            self.memory_bytes.get_or_create(&part).set(amount.memory.0);
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -53,10 +106,7 @@ pub(crate) struct Metrics {
     tasks: Family<InState, Count>,
     nodes: Family<InState, Count>,
     jobs_waiting: Count,
-    nodes_open: Count,
-    slots_wanted: Count,
-    millicores: Family<Part, Count>,
-    memory_bytes: Family<Part, Count>,
+    pub(crate) capacity: Capacity,
     modules: Count,
     calls_waiting: Count,
 }
@@ -79,10 +129,7 @@ impl Metrics {
             tasks: Family::default(),
             nodes: Family::default(),
             jobs_waiting: Gauge::default(),
-            nodes_open: Gauge::default(),
-            slots_wanted: Gauge::default(),
-            millicores: Family::default(),
-            memory_bytes: Family::default(),
+            capacity: Capacity::registered(&mut registry),
             modules: Gauge::default(),
             calls_waiting: Gauge::default(),
         };
@@ -124,56 +171,15 @@ impl Metrics {
             "Jobs with tasks that wait for a node",
             metrics.jobs_waiting.clone(),
         );
-        metrics.register_capacity(r);
-        r.register("modules", "Modules kept", metrics.modules.clone());
         r.register(
             "calls_waiting",
             "Calls that wait for the driver",
             metrics.calls_waiting.clone(),
         );
+        r.register("modules", "Modules kept", metrics.modules.clone());
         Self {
             registry,
             ..metrics
-        }
-    }
-
-    fn register_capacity(&self, r: &mut Registry) {
-        r.register(
-            "nodes_open",
-            "Nodes that take work",
-            self.nodes_open.clone(),
-        );
-        r.register(
-            "slots_wanted",
-            "Slots that tasks could take which wait for room",
-            self.slots_wanted.clone(),
-        );
-        r.register(
-            "capacity_millicores",
-            "CPU of nodes that take work, taken by slots, and wanted beyond that",
-            self.millicores.clone(),
-        );
-        r.register(
-            "capacity_memory_bytes",
-            "Memory of nodes that take work, taken by slots, and wanted beyond that",
-            self.memory_bytes.clone(),
-        );
-    }
-
-    /// Takes what there is of capacity now, and what is wanted.
-    pub(crate) fn take_capacity(&self, capacity: &CapacityView) {
-        self.nodes_open.set(capacity.nodes);
-        self.slots_wanted.set(capacity.wanted.slots);
-        for (part, amount) in [
-            ("total", &capacity.total),
-            ("taken", &capacity.taken),
-            ("wanted", &capacity.wanted),
-        ] {
-            let part = Part { part };
-            self.millicores
-                .get_or_create(&part)
-                .set(amount.cpu.0.into());
-            self.memory_bytes.get_or_create(&part).set(amount.memory.0);
         }
     }
 

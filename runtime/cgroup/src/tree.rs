@@ -208,7 +208,8 @@ impl Tree {
     }
 
     /// Kills and removes every leaf in the tree, and whatever was nested in it;
-    /// how many leaves there were. Only for a tree whose keeper is known to be dead.
+    /// how many leaves there were. Only for a tree whose keeper is known to be dead, or by
+    /// a keeper that ends.
     pub fn sweep(&self) -> Result<u32, SweepError> {
         sweep::sweep(&self.place)
     }

@@ -40,7 +40,7 @@ pub(super) async fn metrics(State(api): Shared) -> Result<Response, ApiError> {
         .call(|turn| (turn.cluster.census(), turn.cluster.capacity()));
     let (census, capacity) = counted.await?;
     api.metrics.take(&census, api.driver.waiting());
-    api.metrics.take_capacity(&capacity);
+    api.metrics.capacity.take(&capacity);
     let text = api.metrics.text().map_err(ApiError::internal)?;
     Ok(([(CONTENT_TYPE, METRICS_TYPE)], text).into_response())
 }
