@@ -37,39 +37,75 @@ const BACKOFF_MAX: Span = Span::from_secs(30);
 /// Lost workers and failed starts that make a task poison.
 pub(crate) const LOSSES_MAX: u32 = 3;
 
-/// What a node holds of one job: part of the chunk's record.
+/// What a node holds of one job: part of the chunk's record. That is written with all its
+/// grants whenever one of them changes, so names are short there, and what is usual is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Grant {
     /// Who holds it.
+    #[serde(rename = "n", alias = "node")]
     pub(crate) node: NodeId,
     /// Its unfinished tasks; never empty.
-    #[serde(with = "task_text")]
+    #[serde(rename = "t", alias = "tasks", with = "task_text")]
     pub(crate) tasks: BTreeSet<TaskIndex>,
     /// Memory of its slot, where that is more than the job begins with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "m",
+        alias = "memory",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) memory: Option<Bytes>,
     /// How long each task may yet run, all its attempts together; as issued.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "d",
+        alias = "time",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) time: Option<Span>,
     /// Retries that the node may spend on each task; as issued.
+    #[serde(
+        rename = "r",
+        alias = "retries",
+        default,
+        skip_serializing_if = "is_none"
+    )]
     pub(crate) retries: u32,
     /// Losses that the node may spend on each task; as issued.
+    #[serde(
+        rename = "l",
+        alias = "losses",
+        default = "usual_losses",
+        skip_serializing_if = "is_usual"
+    )]
     pub(crate) losses: u32,
     /// The attempt that the node said runs now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "u",
+        alias = "running",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) running: Option<Running>,
     /// Attempts that were granted commit and have not ended: their try numbers.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        rename = "p",
+        alias = "publishing",
+        default,
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub(crate) publishing: BTreeMap<TaskIndex, u32>,
 }
 
 /// One attempt of a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Running {
+    #[serde(rename = "t", alias = "task")]
     pub(crate) task: TaskIndex,
+    #[serde(rename = "n", alias = "try_number")]
     pub(crate) try_number: u32,
     /// When that was heard.
-    #[serde(default)]
+    #[serde(rename = "s", default)]
     pub(crate) since: Time,
 }
 
@@ -137,6 +173,15 @@ pub(crate) struct Trouble {
     pub(crate) avoid: Option<NodeId>,
 }
 
+/// What a task may lose that has lost nothing yet: the next makes it poison.
+const fn usual_losses() -> u32 {
+    LOSSES_MAX - 1
+}
+
+fn is_usual(losses: &u32) -> bool {
+    *losses == usual_losses()
+}
+
 fn is_none(count: &u32) -> bool {
     *count == 0
 }
@@ -186,5 +231,25 @@ mod task_text {
             return Err(serde::de::Error::custom("more tasks than a chunk has"));
         }
         Ok(runs.into_iter().flat_map(|(a, b)| a..=b).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_is_written_short_and_an_older_one_is_read() {
+        let older = r#"{"node":"node-a","tasks":"3-5","retries":0,"losses":2,
+            "running":{"task":3,"try_number":1}}"#;
+        let grant: Grant = serde_json::from_str(older).unwrap();
+        let text = serde_json::to_string(&Grant {
+            running: None,
+            ..grant.clone()
+        });
+        assert_eq!(text.unwrap(), r#"{"n":"node-a","t":"3-5"}"#);
+        let again = serde_json::to_string(&grant).unwrap();
+        assert_eq!(serde_json::from_str::<Grant>(&again).unwrap(), grant);
+        assert_eq!((grant.retries, grant.losses), (0, 2));
     }
 }

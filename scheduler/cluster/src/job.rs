@@ -58,8 +58,8 @@ pub(crate) struct JobRecord {
 }
 
 /// Tasks of a chunk of a new job: each end of an attempt writes its chunk's record with
-/// all grants in it, so few enough to be a few KiB, enough for a million in some thousand records.
-pub(crate) const CHUNK_TASKS: u32 = 128;
+/// all grants in it, so few enough to be a KiB or two, enough for a million in ten thousand records.
+pub(crate) const CHUNK_TASKS: u32 = 64;
 
 const fn largest_chunk() -> u32 {
     CHUNK_TASKS_MAX
