@@ -30,6 +30,7 @@ usage: cargo xtask VERB
   guests   get a WebAssembly target and build the example programs
   bench    measure starts and throughput against plain processes
   bench node   measure a node alone: starts, deadlines, memory; against crun too
+  bench scheduler   measure tasks and jobs a second from end to end; against Ray and Dask too
   bench authors   measure kernels of data jobs against the same natively
   deny     check the rules of deny.toml
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         ["test-v2"] => vm::run(&layout),
         ["bench"] => bench::bench(&layout),
         ["bench", "authors"] => bench::authors(&layout),
+        ["bench", "scheduler"] => bench::scheduler(&layout),
         ["bench", "node"] => bench::node(&layout),
         ["deny"] => deny::deny(&layout),
         _ => {

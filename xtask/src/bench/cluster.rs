@@ -139,6 +139,59 @@ impl Cluster {
         Ok(())
     }
 
+    /// Runs one array of `tasks` tasks that share workers of a whole core each: how long
+    /// that took, and what CPU time.
+    ///
+    /// # Errors
+    /// It does not succeed.
+    pub(super) fn packed(&self, tasks: usize) -> Result<(Duration, Duration)> {
+        let mut connection = Connection::open(&self.url)?;
+        let cpu = self.cpu();
+        let spec = json!({
+            "module": self.module, "tasks": tasks, "cpu": "1", "memory": "16Mi",
+            "scratch": "1Mi", "timeout": "60s", "isolation": "job",
+        });
+        let (took, _) = self.run(&mut connection, &spec)?;
+        Ok((took, self.cpu().saturating_sub(cpu)))
+    }
+
+    /// Submits `jobs` jobs of one task in one batch and waits for the end of the last: when
+    /// they were accepted, when done, and what CPU time that took.
+    ///
+    /// # Errors
+    /// The last does not succeed.
+    pub(super) fn batches(&self, jobs: usize) -> Result<(Duration, Duration, Duration)> {
+        let mut connection = Connection::open(&self.url)?;
+        let events = Connection::open(&self.url)?;
+        let spec = json!({
+            "module": self.module, "cpu": "250m", "memory": "16Mi", "scratch": "1Mi",
+            "timeout": "60s",
+        });
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let key = format!("bench-{}", now.as_nanos());
+        let cpu = self.cpu();
+        let start = Instant::now();
+        let batch = json!({ "jobs": vec![spec; jobs] });
+        let submitted = connection.post("/v1/jobs:batch", &key, &batch)?;
+        let accepted = start.elapsed();
+        let ids = submitted["ids"].as_array().context("ids")?;
+        let last = ids.last().and_then(Value::as_str).context("an id")?;
+        let done = events.wait_for_event(&format!("/v1/jobs/{last}/events"), r#""kind":"done""#)?;
+        ensure!(done.contains(r#""state":"succeeded""#), "{last}: {done}");
+        let took = start.elapsed();
+        Ok((accepted, took, self.cpu().saturating_sub(cpu)))
+    }
+
+    /// What of the scheduler is in memory.
+    pub(super) fn scheduler_rss_kib(&self) -> Option<u64> {
+        let pid = self.site.pid("scheduler")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse().ok()
+    }
+
     /// Runs a job of no-op tasks to its end: how long that took, and its id.
     fn job(&self, connection: &mut Connection, tasks: usize) -> Result<(Duration, String)> {
         let spec = json!({

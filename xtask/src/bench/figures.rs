@@ -94,9 +94,14 @@ impl Rate {
 
 /// Prints `all`, each beside `base`.
 pub(super) fn print_starts(all: &[&Figures], base: &Figures) {
+    print_starts_beside(all, base, "× true");
+}
+
+/// The same, where the last column is called `ratio`.
+pub(super) fn print_starts_beside(all: &[&Figures], base: &Figures, ratio: &str) {
     println!(
         "{:<60} {:>9} {:>9} {:>9} {:>9}",
-        "start to end", "p50", "p95", "CPU", "× true"
+        "start to end", "p50", "p95", "CPU", ratio
     );
     let unit = base.percentile(50).as_secs_f64();
     for figures in all {

@@ -10,10 +10,13 @@ mod crun;
 mod figures;
 mod http;
 mod node;
+mod peers;
 mod plain;
+mod scheduler;
 
 pub(crate) use authors::authors;
 pub(crate) use node::node;
+pub(crate) use scheduler::scheduler;
 
 use anyhow::Result;
 
