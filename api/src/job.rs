@@ -29,6 +29,9 @@ pub const ENTRY_BYTES_MAX: usize = 128 << 10;
 pub const INPUTS_MAX: usize = 64;
 /// Most jobs that one runs after.
 pub const AFTER_MAX: usize = 64;
+/// Least time after which a quiet program is stalled: shorter ones would tell of a busy
+/// machine rather than of the program.
+pub const STALL_MIN: Span = Span::from_secs(1);
 /// Longest timeout: 30 days.
 pub const TIMEOUT_MAX: Span = Span::from_secs(30 * 24 * 3_600);
 
@@ -88,6 +91,10 @@ pub struct JobSpec {
     /// Longest time that the job may wait for a place before any task of it has started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_timeout: Option<Span>,
+    /// Longest time that a program may go without a call to its host: it reads, writes,
+    /// looks at the clock and sleeps by these. Then its attempt ends as `stalled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall: Option<Span>,
     /// Attempts that a task may spend after its first, for failures of its own.
     #[serde(default)]
     pub retries: u32,
@@ -229,6 +236,7 @@ impl JobSpec {
             task_timeout: None,
             job_timeout: None,
             queue_timeout: None,
+            stall: None,
             retries: 0,
             retry: Vec::new(),
             max_failed: None,

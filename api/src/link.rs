@@ -180,6 +180,9 @@ pub struct Plan {
     pub limits: Resources,
     /// Longest run of one attempt.
     pub timeout: Span,
+    /// Longest time that one may go without a call to its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall: Option<Span>,
     /// What is mounted under `/in`.
     pub inputs: Vec<Input>,
     /// Where `/out` is published.

@@ -34,7 +34,9 @@ pub(crate) fn hint(outcome: &Outcome) -> Option<String> {
                 "raise --queue-timeout or --priority, or add a node; `stint explain` says what is missing"
             }
         },
-        Outcome::Stalled => "the program did nothing for too long; is it waiting for input?",
+        Outcome::Stalled => {
+            "the program called nothing of its host for too long: look where it loops or waits, or raise --stall"
+        }
         Outcome::ScratchFull => "raise --scratch, or let the program write less",
         Outcome::OutputLimit { .. } => {
             "leave less in the result, or write large data to /out and name it with --output"

@@ -201,6 +201,7 @@ fn merge_policies(spec: &mut JobSpec, file: &JobFile, flags: &JobArgs) {
     spec.task_timeout = flags.task_timeout.or(file.task_timeout);
     spec.job_timeout = flags.job_timeout.or(file.job_timeout);
     spec.queue_timeout = flags.queue_timeout.or(file.queue_timeout);
+    spec.stall = flags.stall.or(file.stall);
     spec.max_failed = flags.max_failed.or(file.max_failed);
     spec.retry.clone_from(&file.retry);
     let after = file.after.iter().chain(&flags.after);

@@ -62,6 +62,10 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "TIME")]
     pub(crate) queue_timeout: Option<Span>,
 
+    /// Longest time that the program may go without a call to its host; it is stalled then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) stall: Option<Span>,
+
     /// Attempts that a task may spend after its first, for failures of its own [default: 0]
     #[arg(long, value_name = "N")]
     pub(crate) retries: Option<u32>,

@@ -41,6 +41,7 @@ pub(crate) struct JobFile {
     pub(crate) task_timeout: Option<Span>,
     pub(crate) job_timeout: Option<Span>,
     pub(crate) queue_timeout: Option<Span>,
+    pub(crate) stall: Option<Span>,
     pub(crate) retries: Option<u32>,
     #[serde(default)]
     pub(crate) retry: Vec<RetryRule>,
@@ -60,7 +61,7 @@ pub(crate) struct JobFile {
 }
 
 /// The fields of a job file, for the suggestion after a misspelt one.
-const FIELDS: [&str; 28] = [
+const FIELDS: [&str; 29] = [
     "module",
     "script",
     "kit",
@@ -78,6 +79,7 @@ const FIELDS: [&str; 28] = [
     "task_timeout",
     "job_timeout",
     "queue_timeout",
+    "stall",
     "retries",
     "retry",
     "max_failed",

@@ -120,6 +120,23 @@ fn memory_of_the_worker_beyond_its_allowance_is_the_cgroups_kill() {
 }
 
 #[test]
+fn a_program_without_a_sign_of_life_is_stalled_and_one_with_is_not() {
+    let site = node();
+    for guest in ["spin", "sleep-forever"] {
+        let (code, json) = ended(&site, guest, &["--stall", "1s", "--retries", "1"]);
+        assert_eq!(
+            (code, json["reason"].as_str(), json["attempts"].as_u64()),
+            (125, Some("stalled"), Some(2)),
+            "{guest}"
+        );
+    }
+    // It waits for a nanosecond, over and over.
+    let (code, json) = ended(&site, "poll-storm", &["--stall", "1s", "--timeout", "2s"]);
+    assert_eq!((code, json["reason"].as_str()), (124, Some("deadline")));
+    site.stop_and_check();
+}
+
+#[test]
 fn a_loop_ends_at_its_deadline() {
     let site = node();
     let (code, json) = ended(&site, "spin", &["--timeout", "500ms"]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     AFTER_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, INPUTS_MAX, InvalidSpec, JobSpec, RETRIES_MAX,
-    TASKS_MAX, TIMEOUT_MAX,
+    STALL_MIN, TASKS_MAX, TIMEOUT_MAX,
 };
 use crate::constraint::{CONSTRAINTS_MAX, LABEL_BYTES_MAX};
 use crate::id::is_name;
@@ -78,6 +78,10 @@ impl JobSpec {
                 || format!("{timeout} is out of range; use more than 0s and at most 720h"),
             )?;
         }
+        let stall = self.stall.unwrap_or(STALL_MIN);
+        check("stall", stall >= STALL_MIN && stall <= TIMEOUT_MAX, || {
+            format!("{stall} is out of range; use at least {STALL_MIN} and at most 720h")
+        })?;
         check("retries", self.retries <= RETRIES_MAX, || {
             format!("{} is too many; at most {RETRIES_MAX}", self.retries)
         })
@@ -260,6 +264,8 @@ mod tests {
         assert!(invalid(|spec| spec.memory = Bytes(0)).starts_with("`memory`"));
         assert!(invalid(|spec| spec.cpu = Millicores(0)).starts_with("`cpu`"));
         assert!(invalid(|spec| spec.timeout = Span::ZERO).starts_with("`timeout`"));
+        let short = invalid(|spec| spec.stall = Some(Span::from_millis(999)));
+        assert!(short.starts_with("`stall`") && short.contains("at least 1s"));
         assert!(invalid(|spec| spec.name = Some("A b".into())).starts_with("`name`"));
         assert!(invalid(|spec| spec.output = Some("ftp://x".into())).starts_with("`output`"));
         let input = || Input {

@@ -273,6 +273,7 @@ fn grant(attempt: &AttemptId, limits: Resources) -> Grant {
             timeout: LONG,
             inputs: Vec::new(),
             output: None,
+            stall: None,
             isolation: Isolation::Task,
         },
         budget: RetryBudget {

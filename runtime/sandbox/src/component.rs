@@ -24,7 +24,7 @@ const FAILED: u32 = 1;
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi.ctx()
+        self.called().ctx()
     }
 }
 
@@ -62,7 +62,11 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     Ok(linker)
 }
 
-fn random_bytes(_: StoreContextMut<'_, Host>, (len,): (u64,)) -> wasmtime::Result<(Vec<u8>,)> {
+fn random_bytes(
+    mut store: StoreContextMut<'_, Host>,
+    (len,): (u64,),
+) -> wasmtime::Result<(Vec<u8>,)> {
+    store.data_mut().called();
     if len > RANDOM_BYTES_MAX {
         return Err(TooManyBytes { len }.into());
     }
@@ -71,7 +75,8 @@ fn random_bytes(_: StoreContextMut<'_, Host>, (len,): (u64,)) -> wasmtime::Resul
     Ok((bytes,))
 }
 
-fn random_number(_: StoreContextMut<'_, Host>, (): ()) -> wasmtime::Result<(u64,)> {
+fn random_number(mut store: StoreContextMut<'_, Host>, (): ()) -> wasmtime::Result<(u64,)> {
+    store.data_mut().called();
     Ok((wasi::random_u64()?,))
 }
 

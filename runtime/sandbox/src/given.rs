@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags, RawDir, ResolveFlags, openat2};
 use crate::files::Files;
 use crate::logs::Log;
 use crate::plan::{Access, Guest};
+use crate::pulse::Pulse;
 
 /// Room for what is read of a directory that is expected to be empty.
 const ENTRIES_BYTES: usize = 1 << 10;
@@ -20,6 +21,7 @@ const ENTRIES_BYTES: usize = 1 << 10;
 pub struct Given {
     pub(crate) logs: [Log; 2],
     pub(crate) dirs: Vec<OwnedFd>,
+    pub(crate) pulse: Option<Pulse>,
 }
 
 impl Given {
@@ -30,7 +32,14 @@ impl Given {
         Self {
             logs: [log(files.stdout), log(files.stderr)],
             dirs: files.dirs,
+            pulse: None,
         }
+    }
+
+    /// The same, and `pulse` is felt in each attempt.
+    #[must_use]
+    pub fn with_pulse(self, pulse: Option<Pulse>) -> Self {
+        Self { pulse, ..self }
     }
 
     /// Whether nothing was written to the logs, and nothing is in the directories that

@@ -14,14 +14,16 @@ use crate::here::Here;
 use crate::limiter::Limiter;
 use crate::logs::Log;
 use crate::plan::{Access, Guest};
+use crate::pulse::Pulse;
 
 /// Random bytes that the host makes at a time.
 const RANDOM_CHUNK_BYTES: usize = 4 << 10;
 
 /// What a store holds for its guest.
 pub(crate) struct Host {
-    pub(crate) wasi: WasiP1Ctx,
+    wasi: WasiP1Ctx,
     pub(crate) limiter: Limiter,
+    pulse: Option<Pulse>,
 }
 
 impl Host {
@@ -30,7 +32,16 @@ impl Host {
         Self {
             wasi: WasiCtxBuilder::new().build_p1(),
             limiter: Limiter::new(0),
+            pulse: None,
         }
+    }
+
+    /// What the guest calls: every call of its host comes through here.
+    pub(crate) fn called(&mut self) -> &mut WasiP1Ctx {
+        if let Some(pulse) = &mut self.pulse {
+            pulse.beat();
+        }
+        &mut self.wasi
     }
 }
 
@@ -62,7 +73,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     // synchronous ones wait inside a runtime that they find entered, and a
     // runtime of one thread moves its timers only while it is itself waited on.
     // A guest that sleeps until a point in time would sleep for ever.
-    p1::add_to_linker_async(&mut linker, |host: &mut Host| &mut host.wasi)?;
+    p1::add_to_linker_async(&mut linker, Host::called)?;
     linker.allow_shadowing(true);
     linker.func_wrap(
         stint_scan::HOST_MODULE,
@@ -80,6 +91,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
 /// fork: the kernel's gives no two workers the same.
 fn random_get(mut caller: Caller<'_, Host>, at: u32, len: u32) -> wasmtime::Result<u32> {
     const SUCCESS: u32 = 0;
+    caller.data_mut().called();
     let Some(Extern::Memory(memory)) = caller.get_export("memory") else {
         return Err(Trap::MemoryOutOfBounds.into());
     };
@@ -119,6 +131,7 @@ pub(crate) fn host(guest: &Guest, given: &Given) -> Result<(Host, [Log; 2]), Pre
     let host = Host {
         wasi: wasi.build_p1(),
         limiter: Limiter::new(guest.memory_limit_bytes),
+        pulse: given.pulse,
     };
     Ok((host, logs))
 }

@@ -37,6 +37,7 @@ mod main;
 mod options;
 mod pool;
 mod process;
+mod quiet;
 mod serve;
 mod slot;
 mod spool;

@@ -24,7 +24,7 @@ use std::os::fd::OwnedFd;
 use rustix::process::Signal;
 use stint_api::id::AttemptId;
 use stint_api::link::Grant;
-use stint_api::outcome::{DeadlineScope, Outcome};
+use stint_api::outcome::Outcome;
 use stint_api::quantity::Millicores;
 use stint_api::time::{Span, Time};
 use stint_cgroup::Leaf;
@@ -34,6 +34,7 @@ use super::kept::Sharing;
 use super::limits::chain;
 use super::process::Process;
 use super::protocol::{Running, Spooled, StartOrder};
+use super::quiet::Quiet;
 use super::start::run_of;
 use super::turns::Turns;
 use super::verdict;
@@ -91,6 +92,7 @@ pub(crate) struct Slot {
     turns: Turns,
     grant: Grant,
     timeout: Span,
+    quiet: Quiet,
     /// Public to the poll loop, which waits on its descriptors.
     pub(crate) process: Process,
     /// Its directories, held open beside the worker: to close the last descriptor of
@@ -140,6 +142,7 @@ impl Slot {
             sharing: Sharing::of(&order),
             may_stand_still: order.limits.cpu < CPU_NEVER_SHORT,
             attempt: order.attempt,
+            quiet: Quiet::of(&order.grant.plan),
             grant: order.grant,
             timeout: order.timeout,
             process,
@@ -227,9 +230,8 @@ impl Slot {
     /// When something is to be done about its worker.
     fn due(&self) -> Option<BootTime> {
         match self.state {
-            State::Arming { until } | State::Running { until } | State::Trapping { until } => {
-                Some(until)
-            }
+            State::Running { until } => Some(self.quiet.until().map_or(until, |it| it.min(until))),
+            State::Arming { until } | State::Trapping { until } => Some(until),
             State::Parting | State::Dying => None,
         }
     }
@@ -257,24 +259,20 @@ impl Slot {
     /// Does what is due.
     pub(crate) fn tick(&mut self, now: BootTime) {
         let is_due = |slot: &Self| slot.due().is_some_and(|until| now >= until);
+        if is_due(self) && matches!(self.state, State::Running { .. }) {
+            // It may have said already that another's turn came, or that its guest lives.
+            self.listen(now);
+        }
         if !is_due(self) {
             return;
-        }
-        if self.turns.are_left() && matches!(self.state, State::Running { .. }) {
-            // It may have said already that another's turn came.
-            self.listen(now);
-            if !is_due(self) {
-                return;
-            }
         }
         match self.state {
             State::Arming { .. } => self.decide(Outcome::StartFailed {
                 step: format!("worker: not up within {ARMING}"),
             }),
-            State::Running { .. } => {
-                self.decided.get_or_insert(Outcome::Deadline {
-                    scope: DeadlineScope::Attempt,
-                });
+            State::Running { until } => {
+                let why = verdict::out_of_time(now < until);
+                self.decided.get_or_insert(why);
                 self.unthrottle();
                 self.process.signal(Signal::USR1);
                 self.state = State::Trapping {
@@ -392,6 +390,7 @@ impl Slot {
             (FromWorker::Berthed { .. }, _) => self.lied("it is no longer at its berth"),
             (FromWorker::Running, State::Arming { .. }) => {
                 self.started = Some(now);
+                self.quiet.heard(now);
                 self.again = None;
                 self.state = State::Running {
                     until: now.after(self.timeout),
@@ -406,6 +405,7 @@ impl Slot {
             (FromWorker::Unable { .. }, _) => self.lied("it ran and says that it cannot"),
             (FromWorker::Ended(_), State::Arming { .. }) => self.lied("it ended before it ran"),
             (FromWorker::Speaks, State::Running { .. }) => self.turns.speak(),
+            (FromWorker::Lives, State::Running { .. }) => self.quiet.heard(now),
             (FromWorker::Passed { said, over }, State::Running { .. })
                 if over || self.turns.are_left() =>
             {
@@ -413,9 +413,10 @@ impl Slot {
             }
             // What was decided before counts, and the worker is on its way out.
             (
-                FromWorker::Speaks | FromWorker::Passed { .. },
+                FromWorker::Speaks | FromWorker::Lives | FromWorker::Passed { .. },
                 State::Trapping { .. } | State::Dying,
             ) => {}
+            (FromWorker::Lives, _) => self.lied("its guest lives and does not run"),
             (FromWorker::Speaks | FromWorker::Passed { .. }, _) => {
                 self.lied("it passed over a task that was not there");
             }
@@ -455,6 +456,7 @@ impl Slot {
         }
         self.attempt.task += 1;
         (self.told, self.started) = (now, Some(now));
+        self.quiet.heard(now);
         self.state = State::Running {
             until: now.after(self.timeout),
         };
@@ -526,6 +528,7 @@ pub(crate) mod tests {
                 timeout: Span::from_secs(5),
                 inputs: Vec::new(),
                 output: None,
+                stall: None,
                 isolation: stint_api::job::Isolation::Task,
             },
             budget: RetryBudget {

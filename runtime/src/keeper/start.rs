@@ -16,6 +16,7 @@ use super::limits::{Holding, chain, of_slot};
 use super::pool::Pool;
 use super::process::Process;
 use super::protocol::StartOrder;
+use super::quiet::Quiet;
 use super::slot::Slot;
 use super::watch::Watch;
 use super::wire::WireError;
@@ -136,6 +137,7 @@ fn give(
         guest: order.plan.guest(),
         more: Sharing::of(order).is_some(),
         then: run_of(order).count - 1,
+        pulse: Quiet::pulse(&order.grant.plan),
     };
     let fds: Vec<BorrowedFd<'_>> = artifact.into_iter().chain(files.fds()).collect();
     process.wire.give(&assignment, &fds)

@@ -54,6 +54,16 @@ impl Ending {
     }
 }
 
+/// Of an attempt that is stopped: at its deadline, or before it because it was quiet.
+pub(crate) fn out_of_time(early: bool) -> Outcome {
+    if early {
+        return Outcome::Stalled;
+    }
+    Outcome::Deadline {
+        scope: DeadlineScope::Attempt,
+    }
+}
+
 /// Draws up how an attempt ended whose worker lives on for others; what was counted
 /// of that one's leaf is not this attempt's alone.
 pub(crate) fn of_parting(said: Option<Box<Said>>, wall: Span) -> Ending {

@@ -28,6 +28,7 @@ pub(crate) fn grant(attempt: &AttemptId) -> Grant {
             timeout: Span::from_secs(10),
             inputs: Vec::new(),
             output: None,
+            stall: None,
             isolation: stint_api::job::Isolation::Task,
         },
         budget: RetryBudget {

@@ -10,7 +10,9 @@ use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
 use stint_api::time::Span;
-use stint_sandbox::{Access, Attempt, Berth, Files, Given, Guest, Loaded, Profile, Ran, Seen};
+use stint_sandbox::{
+    Access, Attempt, Berth, Files, Given, Guest, Loaded, Profile, Pulse, Ran, Seen,
+};
 
 use super::deadline;
 use super::protocol::{Assignment, FromWorker, Module, SPEECH, Said};
@@ -71,6 +73,7 @@ pub(super) fn rehearse() -> Result<(), ChildError> {
         },
         more: false,
         then: 0,
+        pulse: None,
     };
     let mut decoder = Decoder::new(SPEECH.channel, SPEECH.out_bytes_max);
     decoder.push(&encode(SPEECH.channel, SPEECH.out_bytes_max, &assignment)?);
@@ -106,10 +109,15 @@ fn start<'a>(
     let files = Files::from_fds(fds, assignment.guest.dirs.len()).ok_or_else(missing)?;
     let trees = cell.trees(&assignment.guest, &files).map_err(unarmed)?;
     let Assignment {
-        guest, more, then, ..
+        guest,
+        more,
+        then,
+        pulse,
+        ..
     } = assignment;
     let speaks: Option<fn()> = (then > 0).then_some(run::speaks);
-    let given = Given::new(files, &guest, speaks);
+    let pulse = pulse.map(|every| Pulse::new(every.into(), run::lives));
+    let given = Given::new(files, &guest, speaks).with_pulse(pulse);
     let attempt = berth.attempt_with(loaded, &guest, &given)?;
     // All is open and mapped, and no byte of the guest has run.
     cell.close(trees, more).map_err(unarmed)?;

@@ -32,6 +32,9 @@ pub(crate) struct Assignment {
     /// and leaves nothing.
     #[serde(default)]
     pub(crate) then: u32,
+    /// How often the keeper is to hear that a guest lives; never when absent.
+    #[serde(default)]
+    pub(crate) pulse: Option<Span>,
 }
 
 /// Where an attempt's module comes from.
@@ -65,6 +68,8 @@ pub(crate) enum FromWorker {
     /// Its guest is about to write to a log for the first time. Said of a run of tasks
     /// only, whose logs are one file as long as they are empty.
     Speaks,
+    /// Its guest has called its host; said no more often than the assignment asks for.
+    Lives,
     /// A task of a run succeeded and left nothing, neither a word nor a file.
     Passed {
         /// How it went.

@@ -35,6 +35,12 @@ pub(super) fn speaks() {
     drop(child::say(SPEECH, &FromWorker::Speaks));
 }
 
+/// The keeper is to hear that the guest lives.
+pub(super) fn lives() {
+    // If it cannot hear, there is nobody who would call it stalled.
+    drop(child::say(SPEECH, &FromWorker::Lives));
+}
+
 impl Turn<'_> {
     /// Runs `attempt` and those that follow it; the last word about them. CPU time is
     /// counted from `before`.

@@ -109,6 +109,7 @@ mod tests {
             args: Vec::new(),
             env: Default::default(),
             task_count: 1,
+            stall: None,
             isolation: stint_api::job::Isolation::Task,
             retry: serde_json::from_str(rules).unwrap(),
             limits: Default::default(),

@@ -202,6 +202,7 @@ fn grant(attempt: &AttemptId, limits: Resources, timeout: Span) -> Grant {
             timeout,
             inputs: Vec::new(),
             output: None,
+            stall: None,
             isolation: stint_api::job::Isolation::Task,
         },
         budget: RetryBudget {

@@ -226,6 +226,7 @@ fn grant(attempt: &AttemptId, module: Digest) -> Grant {
             timeout: Span::from_secs(30),
             inputs: Vec::new(),
             output: None,
+            stall: None,
             isolation: stint_api::job::Isolation::Task,
         },
         budget: RetryBudget {

@@ -176,6 +176,7 @@ pub(crate) fn on_wire(id: &GrantId, job: &JobRecord, grant: &Grant) -> link::Gra
             retry: spec.retry.clone(),
             limits: grant.share(spec),
             timeout: spec.timeout,
+            stall: spec.stall,
             inputs: spec.inputs.clone(),
             output: spec.output.clone(),
             isolation: spec.isolation(),

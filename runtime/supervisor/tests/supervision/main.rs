@@ -158,6 +158,7 @@ pub(crate) fn grant(number: u32, tasks: &[TaskRange]) -> Grant {
             retry: Vec::new(),
             inputs: Vec::new(),
             output: None,
+            stall: None,
             isolation: stint_api::job::Isolation::Task,
         },
         budget: RetryBudget {
