@@ -45,9 +45,11 @@ pub(crate) fn decide(
             match ruled(&plan.retry, outcome, plan.limits.memory) {
                 Ruled::Fails => Verdict::Final,
                 Ruled::WithMemory(_) => Verdict::Returned,
-                Ruled::Plain => Verdict::Retry {
-                    after: full_jitter(left.backoff, try_number, left.backoff_max, rng),
-                },
+                Ruled::Plain => {
+                    let tries = since_health(try_number, wall, left.backoff_max);
+                    let after = full_jitter(left.backoff, tries, left.backoff_max, rng);
+                    Verdict::Retry { after }
+                }
             }
         }
         Blame::Cluster => match outcome {
@@ -55,8 +57,9 @@ pub(crate) fn decide(
             _ => match left.losses.checked_sub(1) {
                 Some(rest) => {
                     left.losses = rest;
+                    let tries = since_health(try_number, wall, LOSS_BACKOFF_MAX);
                     Verdict::Retry {
-                        after: full_jitter(LOSS_BACKOFF, try_number, LOSS_BACKOFF_MAX, rng),
+                        after: full_jitter(LOSS_BACKOFF, tries, LOSS_BACKOFF_MAX, rng),
                     }
                 }
                 None => Verdict::Final,
@@ -82,6 +85,12 @@ pub(crate) fn whose_deadline(outcome: Outcome, plan: &Plan, left: &RetryBudget) 
 
 fn has_time(left: &RetryBudget) -> bool {
     left.time.is_none_or(|time| time > Span::ZERO)
+}
+
+/// The tries that count for a wait. An attempt that ran for longer than anybody waits
+/// was in health: what ended it is no crash loop, and the wait is a first one again.
+fn since_health(try_number: u32, wall: Span, longest_wait: Span) -> u32 {
+    if wall > longest_wait { 1 } else { try_number }
 }
 
 /// Somewhere between nothing and `first` doubled with each try, at most `max`:
@@ -191,6 +200,50 @@ mod tests {
             let ceiling = Span::from_millis(ceiling_ms);
             assert!(most <= ceiling && most > ceiling.div(10).saturating_mul(9));
         }
+    }
+
+    #[test]
+    fn a_crash_loop_waits_longer_and_longer_and_what_was_in_health_does_not() {
+        let mut rng = Rng::with_seed(7);
+        let mut longest = |outcome: &Outcome, wall| {
+            let waits = (0..2_000).map(|_| {
+                let end = (outcome, wall);
+                match decide(end, &plan("[]"), 20, &mut budget(1, 1), &mut rng) {
+                    Verdict::Retry { after } => after,
+                    other => panic!("{other:?}"),
+                }
+            });
+            waits.max().unwrap()
+        };
+        let (failed, lost) = (
+            Outcome::Exited { code: 1 },
+            Outcome::WorkerLost { signal: 9 },
+        );
+        let quick = Span::from_millis(5);
+        assert!(longest(&failed, quick) > Span::from_millis(900));
+        assert!(longest(&failed, Span::from_secs(2)) <= Span::from_millis(100));
+        assert!(longest(&lost, quick) > Span::from_millis(1_800));
+        assert!(longest(&lost, Span::from_secs(3)) <= LOSS_BACKOFF);
+    }
+
+    #[test]
+    fn a_crash_loop_ends_when_its_retries_are_spent() {
+        let mut left = budget(3, 2);
+        let ends = [
+            Outcome::Exited { code: 1 },
+            Outcome::Stalled,
+            Outcome::WorkerLost { signal: 9 },
+            Outcome::Exited { code: 2 },
+            Outcome::WorkerLost { signal: 9 },
+        ];
+        for (outcome, try_number) in ends.iter().zip(1..) {
+            let verdict = judge(outcome, try_number, &mut left);
+            assert!(matches!(verdict, Verdict::Retry { .. }), "{outcome}");
+        }
+        assert_eq!((left.retries, left.losses), (0, 0));
+        assert_eq!(judge(&Outcome::Stalled, 6, &mut left), Verdict::Final);
+        let lost = Outcome::WorkerLost { signal: 9 };
+        assert_eq!(judge(&lost, 6, &mut left), Verdict::Final);
     }
 
     #[test]
