@@ -9,6 +9,7 @@ mod bench;
 mod demo;
 mod deny;
 mod guests;
+mod soak;
 mod test;
 mod vm;
 
@@ -27,6 +28,7 @@ usage: cargo xtask VERB
   demo     run a real data job, and jobs that misbehave, on a scheduler and two nodes
   test     every check: format, lints, docs, tests, dependency rules
   test-v2  what must hold on cgroups v2, in a virtual machine (part of test)
+  soak     ten thousand starts, kills and crashes, after which nothing may be left
   guests   get a WebAssembly target and build the example programs
   bench    measure starts and throughput against plain processes
   bench node   measure a node alone: starts, deadlines, memory; against crun too
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         }
         ["test"] => test::test(&layout),
         ["test-v2"] => vm::run(&layout),
+        ["soak"] => soak::soak(&layout),
         ["bench"] => bench::bench(&layout),
         ["bench", "authors"] => bench::authors(&layout),
         ["bench", "scheduler"] => bench::scheduler(&layout),
