@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod problem;
 pub mod quantity;
 pub mod retry;
+pub mod said;
 pub mod tasks;
 pub mod time;
 pub mod view;

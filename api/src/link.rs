@@ -21,6 +21,7 @@ use crate::kit::{CompileBudget, Entry, Script};
 use crate::outcome::{Outcome, Usage};
 use crate::quantity::Resources;
 use crate::retry::RetryRule;
+use crate::said::Said;
 use crate::tasks::TaskRange;
 use crate::time::{Span, Time};
 
@@ -271,6 +272,13 @@ pub enum Report {
         offset: u64,
         /// The bytes, base64.
         data: Base64,
+    },
+    /// What an attempt says of itself: the latest of everything.
+    Said {
+        /// The attempt.
+        attempt: AttemptId,
+        /// What it said.
+        said: Said,
     },
     /// The node gave tasks back that no attempt of it runs or ran well; the grant no longer holds them.
     GaveBack {

@@ -11,6 +11,7 @@ use crate::kit::Kit;
 use crate::link::Stream;
 use crate::outcome::{Outcome, Usage};
 use crate::quantity::{Bytes, Millicores, Resources};
+use crate::said::Said;
 use crate::time::Time;
 
 /// Where a job is in its life.
@@ -157,6 +158,20 @@ pub struct TasksView {
     pub history: Vec<AttemptView>,
     /// Whether older attempts were dropped from the history to bound it.
     pub truncated: bool,
+    /// What tasks said of themselves last; a restarted scheduler has forgotten it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<TaskSaid>,
+}
+
+/// What a task said of itself last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct TaskSaid {
+    /// The attempt that said it.
+    pub attempt: AttemptId,
+    /// When it was heard.
+    pub at: Time,
+    /// What it said.
+    pub said: Said,
 }
 
 /// Consecutive tasks in the same state.
@@ -350,6 +365,13 @@ pub enum EventKind {
         attempt: AttemptId,
         /// Where.
         node: NodeId,
+    },
+    /// An attempt says how far it is, or what it measured.
+    Said {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The latest of everything that it said.
+        said: Said,
     },
     /// Attempts ended.
     Ended {

@@ -68,6 +68,7 @@ impl Progress {
             EventKind::Granted { node, .. } => self.bar.set_message(format!("placed on {node}")),
             EventKind::Preparing { node, step } => self.bar.set_message(format!("{node}: {step}")),
             EventKind::Started { node, .. } => self.bar.set_message(format!("running on {node}")),
+            EventKind::Said { .. } => self.bar.set_message(line(event)),
             EventKind::Ended {
                 attempt,
                 tasks,
@@ -141,6 +142,9 @@ pub(crate) fn line(event: &Event) -> String {
         EventKind::Preparing { node, step } => format!("{node}: {step}"),
         EventKind::Started { attempt, node } => {
             format!("task {}: attempt {attempt} runs on {node}", attempt.task)
+        }
+        EventKind::Said { attempt, said } => {
+            format!("task {}: {}", attempt.task, show::said(said))
         }
         EventKind::Ended {
             attempt,

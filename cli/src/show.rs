@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use stint_api::outcome::{Measured, Sandbox, Usage};
 use stint_api::quantity::{Bytes, Resources};
+use stint_api::said::Said;
 use stint_api::time::{Span, Time};
 use stint_api::view::{JobState, NodeDuty, NodeState, NodeView, TaskState};
 
@@ -101,6 +102,18 @@ const SECONDS_MAX: f64 = 3e9;
 
 fn trim_zeros(decimal: &str) -> &str {
     decimal.trim_end_matches('0').trim_end_matches('.')
+}
+
+/// What a task says of itself, on one line: `25 %, chunk 3 of 12, loss=0.31`.
+pub(crate) fn said(said: &Said) -> String {
+    let mut parts = Vec::new();
+    if let Some(progress) = said.progress {
+        parts.push(format!("{:.0} %", progress * 100.0));
+    }
+    parts.extend(said.message.clone());
+    let metrics = said.metrics.iter();
+    parts.extend(metrics.map(|(name, value)| format!("{name}={value}")));
+    parts.join(", ")
 }
 
 /// A moment, to the second.

@@ -8,6 +8,8 @@ use stint_api::id::JobId;
 use stint_api::view::{Event, EventKind};
 use tokio::sync::watch;
 
+use crate::said::Sayings;
+
 /// Events kept: minutes of a busy cluster, a few megabytes. Who lags further starts anew.
 const KEPT_MAX: usize = 16_384;
 /// Most events that one look at the ring takes: a follower's share of memory.
@@ -16,6 +18,8 @@ const LOOK_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Events {
     ring: Mutex<Ring>,
+    /// What tasks say of themselves, which is asked for by itself.
+    pub(crate) sayings: Sayings,
     head: watch::Sender<u64>,
 }
 
@@ -43,6 +47,7 @@ impl Events {
                 kept: VecDeque::new(),
                 forgotten: head,
             }),
+            sayings: Sayings::default(),
             head: watch::Sender::new(head),
         }
     }
@@ -56,6 +61,7 @@ impl Events {
         let Some(last) = events.last().map(|event| event.seq) else {
             return;
         };
+        self.sayings.hear(&events);
         let mut ring = self.ring();
         for event in events {
             if ring.kept.len() == KEPT_MAX {

@@ -18,6 +18,7 @@ mod http;
 mod listen;
 mod logs;
 mod metrics;
+mod said;
 mod scheduler;
 mod sweep;
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use stint_api::id::JobId;
 use stint_api::job::JobSpec;
 use stint_api::time::Time;
-use stint_api::view::{AttemptView, JobView, TaskRun, TasksView};
+use stint_api::view::{AttemptView, JobView, TaskRun, TaskSaid, TasksView};
 
 use crate::args::{Format, Global};
 use crate::connect;
@@ -33,6 +33,7 @@ struct Status<'a> {
     waiting: Option<&'a str>,
     runs: &'a [TaskRun],
     history: &'a [AttemptView],
+    said: &'a [TaskSaid],
     truncated: bool,
 }
 
@@ -50,6 +51,7 @@ pub(crate) async fn perform(global: Global, args: StatusArgs) -> anyhow::Result<
             waiting: job.waiting.as_deref(),
             runs: &tasks.runs,
             history: &tasks.history,
+            said: &tasks.said,
             truncated: tasks.truncated,
         });
     }
@@ -119,6 +121,15 @@ fn print_tasks(tasks: &TasksView) -> anyhow::Result<()> {
         ]);
     }
     table.print()?;
+    if !tasks.said.is_empty() {
+        show::line("")?;
+        let mut table = Table::new(["TASK", "SAYS", "AT"]);
+        for one in &tasks.said {
+            let task = one.attempt.task.to_string();
+            table.row([task, show::said(&one.said), show::moment(one.at)]);
+        }
+        table.print()?;
+    }
     if tasks.history.is_empty() {
         return Ok(());
     }

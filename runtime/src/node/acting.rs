@@ -46,7 +46,12 @@ impl Driver {
                         forgotten.push(attempt);
                     }
                     // Modules and inputs are in caches with bounds of their own.
-                    Action::Release { grant } => tracing::debug!(%grant, "let go"),
+                    Action::Release { grant } => {
+                        tracing::debug!(%grant, "let go");
+                        let tools = Arc::clone(&self.tools);
+                        self.jobs
+                            .spawn_blocking(move || tools.checkpoints.forget(&grant));
+                    }
                 }
             }
             rest = follow;

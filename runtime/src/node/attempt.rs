@@ -27,6 +27,7 @@ use super::known::Known;
 use super::last_lines::last_lines;
 use super::modules::blocking;
 use super::plan::start_order;
+use super::said::Listener;
 use super::scratch::Room;
 use super::slot::Slot;
 use super::tail::{News, Tail};
@@ -38,6 +39,8 @@ use crate::keeper::protocol::{Spooled, StartOrder};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Every so many looks its files are measured, which walks them all.
 const LOOKS_A_MEASURE: u32 = 3;
+/// After so many looks at a run it has begun its last task: what is said there is that task's.
+const SETTLING_LOOKS: u32 = 10;
 /// While this much waits to be told to the scheduler, logs stay in their files:
 /// a few batches, so that the link is never idle for want of it.
 const UNSAID_BYTES_MAX: usize = 8 << 20;
@@ -107,6 +110,9 @@ impl Attempt {
             Ok(epoch) => self.accompany(epoch).await,
             Err(outcome) => Some(self.without_run(outcome)),
         };
+        if let Some(end) = &end {
+            self.keep_checkpoint(&end.outcome).await;
+        }
         let happened = match end {
             Some(end) => Happened::Ended {
                 attempt: self.attempt(),
@@ -139,12 +145,28 @@ impl Attempt {
         self.grant.tasks.iter().any(|run| run.count > 1)
     }
 
+    /// What it left for its next attempt outlives its slot, unless there is none.
+    async fn keep_checkpoint(&self, outcome: &Outcome) {
+        if *outcome == Outcome::Succeeded {
+            return;
+        }
+        let (id, slot, tools) = (self.attempt(), self.slot.clone(), Arc::clone(&self.tools));
+        let kept = blocking(move || tools.checkpoints.keep(&id, &slot)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::warn!(attempt = %self.id, %error, "its checkpoint is lost");
+        }
+    }
+
     fn without_run(&self, outcome: Outcome) -> AttemptEnd {
         AttemptEnd::without_run(outcome, self.tools.now())
     }
 
     /// Gives the attempt to the keeper; the connection over which.
     async fn start(&mut self) -> Result<u64, Outcome> {
+        if self.tools.checkpoints.has(&self.grant.id) {
+            // What an earlier attempt left is one task's, so that there is no run.
+            self.grant.tasks = vec![TaskRange::one(self.id.task)];
+        }
         let order = self.make().await?;
         let keeper = self.tools.keeper.clone();
         let started = tokio::select! {
@@ -185,6 +207,8 @@ impl Attempt {
             let disk = tools.disks.then_some(grant.plan.limits.scratch);
             slot.make(&inputs, disk)
                 .map_err(|error| failed(super::explain::explain(&error)))?;
+            let found = tools.checkpoints.give_back(&id, &slot);
+            found.map_err(|error| failed(format!("its checkpoint: {error}")))?;
             if let Some(beside) = &beside {
                 let put = beside.put(&slot);
                 put.map_err(|error| failed(format!("the script: {error}")))?;
@@ -213,6 +237,7 @@ impl Attempt {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut kill: Option<Outcome> = None;
         let mut killed_in = None;
+        let mut settling = SETTLING_LOOKS;
         let spooled = loop {
             let known = self.known.borrow_and_update().clone();
             if known.over {
@@ -244,7 +269,12 @@ impl Attempt {
                     }
                     // What a run has in its logs is nobody's before it is known whose.
                     let logs = !self.is_run() || self.known.borrow().speaks;
-                    let is_full = self.look(&mut look, logs && self.has_room()).await;
+                    settling = settling.saturating_sub(1);
+                    let hear = Hear {
+                        logs: logs && self.has_room(),
+                        said: (logs || settling == 0) && self.has_room(),
+                    };
+                    let is_full = self.look(&mut look, hear).await;
                     kill = kill.or(is_full);
                 }
             }
@@ -253,7 +283,7 @@ impl Attempt {
         // What was written after the last look.
         look.is_unread = true;
         while look.is_unread && self.wait_for_room().await {
-            self.look(&mut look, true).await;
+            self.look(&mut look, Hear::ALL).await;
         }
         let dropped = self.end_logs(look).await;
         Some(match spooled {
@@ -294,14 +324,14 @@ impl Attempt {
     }
 
     /// Looks once; why the attempt must end, if it must.
-    async fn look(&self, look: &mut Look, logs: bool) -> Option<Outcome> {
+    async fn look(&self, look: &mut Look, hear: Hear) -> Option<Outcome> {
         let mut taken = std::mem::take(look);
         let (slot, attempt) = (self.slot.clone(), self.attempt());
         let looked = blocking(move || {
-            if logs {
+            if hear.logs || hear.said {
                 taken.of(attempt, &slot);
             }
-            let seen = taken.once(logs);
+            let seen = taken.once(hear);
             (taken, seen)
         });
         let (back, seen) = looked.await.ok()?;
@@ -315,7 +345,11 @@ impl Attempt {
     /// Says the end of its logs; how much of them nobody will read.
     async fn end_logs(&self, look: Look) -> Bytes {
         let ended = blocking(move || match look.watched {
-            Some((mut tail, _)) => tail.finish(),
+            Some((mut tail, mut listener, _)) => {
+                let mut news = tail.finish();
+                news.reports.extend(listener.finish());
+                news
+            }
             None => News::default(),
         });
         let news = ended.await.unwrap_or_default();
@@ -390,10 +424,24 @@ async fn killed(known: &mut watch::Receiver<Known>) -> Outcome {
 /// What is looked at while an attempt runs.
 #[derive(Debug, Default)]
 struct Look {
-    watched: Option<(Tail, Room)>,
+    watched: Option<(Tail, Listener, Room)>,
     looks: u32,
     /// Whether the logs had more at the last look.
     is_unread: bool,
+}
+
+/// What of it is to be passed on.
+#[derive(Clone, Copy, Debug)]
+struct Hear {
+    logs: bool,
+    said: bool,
+}
+
+impl Hear {
+    const ALL: Self = Self {
+        logs: true,
+        said: true,
+    };
 }
 
 #[derive(Debug, Default)]
@@ -406,7 +454,11 @@ impl Look {
     fn new(id: &AttemptId, slot: &Slot, grant: &Grant) -> Self {
         let room = Room::new(slot, grant.plan.limits.scratch);
         Self {
-            watched: Some((Tail::new(id.clone(), slot), room)),
+            watched: Some((
+                Tail::new(id.clone(), slot),
+                Listener::new(id.clone(), slot),
+                room,
+            )),
             looks: 0,
             is_unread: true,
         }
@@ -414,21 +466,25 @@ impl Look {
 
     /// The logs are of `attempt`, in `slot`.
     fn of(&mut self, attempt: AttemptId, slot: &Slot) {
-        if let Some((tail, _)) = &mut self.watched {
-            tail.of(attempt, slot);
+        if let Some((tail, listener, _)) = &mut self.watched {
+            tail.of(attempt.clone(), slot);
+            listener.of(attempt, slot);
         }
     }
 
-    fn once(&mut self, logs: bool) -> Seen {
-        let Some((tail, room)) = &mut self.watched else {
+    fn once(&mut self, hear: Hear) -> Seen {
+        let Some((tail, listener, room)) = &mut self.watched else {
             self.is_unread = false;
             return Seen::default();
         };
         let mut seen = Seen::default();
-        if logs {
+        if hear.logs {
             let news = tail.read();
             seen.logs = news.reports;
             self.is_unread = news.is_unread;
+        }
+        if hear.said {
+            seen.logs.extend(listener.listen(Instant::now().into_std()));
         }
         self.looks = self.looks.wrapping_add(1);
         if self.looks.is_multiple_of(LOOKS_A_MEASURE) {

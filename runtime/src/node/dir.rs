@@ -9,6 +9,7 @@
 //! kits/<digest>/           files of kits, laid out as guests see them
 //! inputs/<key>/data        staged input files
 //! slots/<attempt>/         in, out, scratch, stdout, stderr of one attempt
+//! checkpoints/<grant>/<task>   what an attempt that failed left for the next
 //! keeper.sock, spool, …    the keeper's
 //! ```
 
@@ -73,6 +74,7 @@ impl Dir {
             dir.kits(),
             dir.inputs(),
             dir.slots(),
+            dir.checkpoints(),
         ] {
             make(&sub)?;
         }
@@ -101,6 +103,10 @@ impl Dir {
 
     pub(crate) fn slots(&self) -> PathBuf {
         self.root.join("slots")
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
     }
 
     /// The files of an attempt. An attempt's id is a plain file name.

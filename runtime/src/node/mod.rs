@@ -17,6 +17,7 @@ mod artifacts;
 mod attempt;
 mod cache;
 mod capacity;
+mod checkpoints;
 mod config;
 mod dir;
 mod driver;
@@ -34,6 +35,7 @@ mod modules;
 mod plan;
 mod publish;
 mod refused;
+mod said;
 mod scratch;
 mod slot;
 mod staging;
@@ -63,6 +65,7 @@ use crate::keeper::clock::Clock;
 use crate::keeper::protocol::name_of;
 
 use artifacts::Artifacts;
+use checkpoints::Checkpoints;
 use dir::Dir;
 use driver::{Driver, Stopped};
 use happened::Teller;
@@ -230,6 +233,7 @@ impl Node {
                 self.artifacts,
             ),
             kits: Kits::new(self.client.clone(), &self.dir),
+            checkpoints: Checkpoints::new(self.dir.checkpoints()),
             staging: Staging::new(self.dir.inputs(), self.config.allow_inputs.clone()),
             disks: self.disks,
             publisher: Publisher::new(self.config.allow_outputs.clone()),

@@ -8,7 +8,7 @@ use stint_sandbox::{Access, Dir, Plan};
 
 use super::artifacts::Artifact;
 use super::kits::Beside;
-use super::slot::Slot;
+use super::slot::{CHECKPOINT, EVENTS, Slot};
 use super::staging::Staged;
 use crate::TASK_INDEX;
 use crate::keeper::protocol::StartOrder;
@@ -66,6 +66,8 @@ fn environment(attempt: &AttemptId, grant: &Grant) -> Vec<(String, String)> {
         ("STINT_IN", "/in".to_owned()),
         ("STINT_OUT", "/out".to_owned()),
         ("STINT_SCRATCH", "/scratch".to_owned()),
+        ("STINT_EVENTS", format!("/scratch/{EVENTS}")),
+        ("STINT_CHECKPOINT", format!("/scratch/{CHECKPOINT}")),
     ];
     let theirs = grant.plan.env.iter();
     theirs
@@ -137,6 +139,8 @@ mod tests {
         assert_eq!(value("STINT_TASK_COUNT"), Some("9"));
         assert_eq!(value("STINT_TRY"), Some("2"));
         assert_eq!(value("STINT_OUT"), Some("/out"));
+        let checkpoint = value("STINT_CHECKPOINT").unwrap();
+        assert!(checkpoint.starts_with("/scratch/"), "{checkpoint}");
     }
 
     #[test]

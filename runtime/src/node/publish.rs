@@ -267,7 +267,7 @@ impl Base {
 }
 
 /// Copies a directory of files and directories; anything else was refused before.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut rest = vec![PathBuf::new()];
     while let Some(dir) = rest.pop() {
         fs::create_dir(to.join(&dir))?;

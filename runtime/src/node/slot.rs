@@ -3,7 +3,7 @@
 //! ```text
 //! slots/<attempt>/in/         inputs: files linked in, directories' mount points
 //!                 out/        what the guest leaves; moved away when it is published
-//!                 scratch/    what it needs meanwhile
+//!                 scratch/    what it needs meanwhile; in it .stint-events and .stint-checkpoint/
 //!                 disk/       has out/ and scratch/ in it instead, on a node with disks
 //!                 script/, kit    of a kit: the script, and a link to what it reads
 //!                 stdout, stderr
@@ -23,6 +23,11 @@ use super::cache;
 use super::dir::random;
 use super::images;
 use super::staging::{Staged, link_or_copy};
+
+/// In a guest's `/scratch`: the file to which it appends what it says of itself.
+pub(crate) const EVENTS: &str = ".stint-events";
+/// In a guest's `/scratch`: the directory whose content its next attempt finds again.
+pub(crate) const CHECKPOINT: &str = ".stint-checkpoint";
 
 /// The files of one attempt cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +103,16 @@ impl Slot {
 
     pub(crate) fn scratch(&self) -> PathBuf {
         self.disk().join("scratch")
+    }
+
+    /// What the guest says of itself, once it says anything.
+    pub(crate) fn events(&self) -> PathBuf {
+        self.scratch().join(EVENTS)
+    }
+
+    /// What the guest wants to find again.
+    pub(crate) fn checkpoint(&self) -> PathBuf {
+        self.scratch().join(CHECKPOINT)
     }
 
     /// Where the guest may write.

@@ -4,6 +4,7 @@ use tokio::sync::watch;
 
 use stint_api::time::Time;
 
+use super::checkpoints::Checkpoints;
 use super::dir::Dir;
 use super::happened::Teller;
 use super::keeping::Keeper;
@@ -29,6 +30,8 @@ pub(crate) struct Tools {
     pub(crate) kits: Kits,
     /// From a URL to an input.
     pub(crate) staging: Staging,
+    /// What attempts that failed left for the next.
+    pub(crate) checkpoints: Checkpoints,
     /// Whether each attempt gets a disk of its own.
     pub(crate) disks: bool,
     /// From `/out` to a URL.

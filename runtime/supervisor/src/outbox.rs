@@ -192,6 +192,7 @@ fn bytes_of(report: &Report) -> usize {
         }
         Report::GaveBack { tasks, .. } => tasks.len() * 32,
         Report::Preparing { step, .. } => step.len(),
+        Report::Said { said, .. } => said.bytes(),
         Report::Started { .. } | Report::Compiled { .. } => 0,
     };
     REPORT_BYTES + variable

@@ -18,6 +18,7 @@ fn word(report: &Report) -> String {
         Report::Log { .. } => "log".into(),
         Report::Preparing { step, .. } => step.split(' ').next().unwrap().into(),
         Report::GaveBack { .. } => "gave back".into(),
+        Report::Said { .. } => "said".into(),
         Report::Compiled { .. } => "compiled".into(),
     }
 }

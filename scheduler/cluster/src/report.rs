@@ -101,6 +101,12 @@ impl Cluster {
                     self.shelves.compiled(node, *module);
                 }
             }
+            Report::Said { attempt, said } => {
+                if self.holds(node, attempt) {
+                    let (attempt, said) = (attempt.clone(), said.clone().bounded());
+                    draft.event(&attempt.job.clone(), EventKind::Said { attempt, said });
+                }
+            }
             // The shell keeps logs; nothing is decided by them.
             Report::Log { .. } => {}
         }

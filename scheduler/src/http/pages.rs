@@ -119,12 +119,14 @@ pub(super) async fn tasks(
 ) -> Result<Json<TasksView>, ApiError> {
     let wanted = id.clone();
     let found = api.driver.call(move |turn| turn.cluster.tasks(&wanted));
-    let (runs, index) = found.await?.ok_or(ApiError::NoJob(id))?;
+    let (runs, index) = found.await?.ok_or_else(|| ApiError::NoJob(id.clone()))?;
+    let said = api.events.sayings.of(&id);
     let attempts = attempts(api, index).await?;
     Ok(Json(TasksView {
         runs,
         history: attempts.list,
         truncated: attempts.truncated,
+        said,
     }))
 }
 

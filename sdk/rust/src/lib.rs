@@ -20,13 +20,19 @@
 //! | `STINT_TASK_COUNT` | [`task_count`] | 1 |
 //! | `STINT_TRY` | [`try_number`] | 1 |
 //! | `STINT_IN` | [`input`] | `/in` |
-//! | `STINT_OUT` | [`result()`] | `/out` if it is there, else standard output |
+//! | `STINT_EVENTS` | [`progress`], [`metric`] | nothing is said |
+//! | `STINT_CHECKPOINT` | [`checkpoint`] | nothing is saved or found |
+//! | `STINT_OUT` | [`result()`], [`output`] | `/out` if it is there, else standard output |
 
 mod task;
 
 mod input;
 mod result;
+mod say;
+
+pub mod checkpoint;
 
 pub use input::{InputError, input};
-pub use result::{ResultError, result};
+pub use result::{ResultError, output, result};
+pub use say::{metric, progress};
 pub use task::{task_count, task_index, try_number};

@@ -32,6 +32,14 @@ pub fn result(json: impl Display) -> Result<(), ResultError> {
     fs::write(&path, json.to_string()).map_err(|source| ResultError { path, source })
 }
 
+/// Where to write the output file `name`: in `/out`, in the directory that `STINT_OUT`
+/// names, or, where there is neither, right here.
+pub fn output(name: &str) -> PathBuf {
+    let named = env::var_os("STINT_OUT").map(PathBuf::from);
+    let usual = || Path::new(OUT).is_dir().then(|| PathBuf::from(OUT));
+    named.or_else(usual).unwrap_or_default().join(name)
+}
+
 /// The result could not be written.
 #[derive(Debug)]
 pub struct ResultError {

@@ -14,15 +14,19 @@ fn directory(name: &str) -> PathBuf {
     directory
 }
 
-/// Runs the example `echo` with nothing but `variables` in its environment.
-fn echo(variables: &[(&str, &Path)]) -> Output {
+/// Runs an example with nothing but `variables` in its environment.
+fn example(name: &str, variables: &[(&str, &Path)]) -> Output {
     let tests = std::env::current_exe().expect("the test's own path");
     let examples = tests.ancestors().nth(2).expect("the target directory");
-    Command::new(examples.join("examples/echo"))
+    Command::new(examples.join("examples").join(name))
         .env_clear()
         .envs(variables.iter().copied())
         .output()
         .expect("the example runs")
+}
+
+fn echo(variables: &[(&str, &Path)]) -> Output {
+    example("echo", variables)
 }
 
 #[test]
@@ -62,4 +66,28 @@ fn an_input_that_is_not_there_says_what_to_do() {
     };
     assert!(message.contains("words"), "{message}");
     assert!(error.to_string().contains("--input words=file://"));
+}
+
+#[test]
+fn what_is_said_is_appended_and_what_is_saved_is_found_by_the_next_attempt() {
+    let directory = directory("said-and-saved");
+    let (events, saved) = (directory.join("events"), directory.join("saved"));
+    let variables: [(&str, &Path); 2] = [("STINT_EVENTS", &events), ("STINT_CHECKPOINT", &saved)];
+    for expected in ["0 -> 1\n", "1 -> 2\n"] {
+        let output = example("resume", &variables);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    }
+    let said = fs::read_to_string(&events).expect("events");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        lines[..2],
+        [
+            r#"{"progress": 0.5, "message": "a \"half\"\u000a"}"#,
+            r#"{"metric": "runs", "value": 1}"#
+        ]
+    );
+    assert_eq!(lines.len(), 4);
+    let output = example("resume", &[]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "0 -> 1\n");
 }

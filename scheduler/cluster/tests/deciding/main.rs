@@ -269,6 +269,7 @@ impl Site {
             EventKind::Granted { .. } => "granted",
             EventKind::Preparing { .. } => "preparing",
             EventKind::Started { .. } => "started",
+            EventKind::Said { .. } => "said",
             EventKind::Ended { .. } => "ended",
             EventKind::NodeLost { .. } => "node-lost",
             EventKind::Returned { .. } => "returned",
