@@ -13,7 +13,15 @@ use crate::layout::Layout;
 /// What guests are built for.
 const TARGET: &str = "wasm32-wasip1";
 /// The programs that the packages of `examples/` build.
-const PROGRAMS: [&str; 6] = ["flights", "kernels", "hog", "spin", "flaky", "steady"];
+const PROGRAMS: [&str; 7] = [
+    "flights",
+    "kernels",
+    "montecarlo",
+    "hog",
+    "spin",
+    "flaky",
+    "steady",
+];
 
 /// Where the compiler and the standard library of guests come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
