@@ -4,7 +4,7 @@ use syscalls::Sysno;
 
 /// What a guest needs through the engine and WASI, on every architecture. Opening
 /// by path is `openat2`, which the engine asks to stay beneath a directory.
-pub(super) const GUEST: [Sysno; 48] = [
+pub(super) const GUEST: [Sysno; 49] = [
     // Files that are open.
     Sysno::read,
     Sysno::write,
@@ -14,6 +14,8 @@ pub(super) const GUEST: [Sysno; 48] = [
     Sysno::pwrite64,
     Sysno::preadv,
     Sysno::pwritev,
+    // With a flag that says so, it is how a guest appends.
+    Sysno::pwritev2,
     Sysno::lseek,
     Sysno::close,
     Sysno::fstat,
