@@ -18,7 +18,7 @@
 //! A grant of several consecutive tasks, the attempt's first, makes a run of the order:
 //! one worker runs them one after another, as long as each succeeds and leaves
 //! nothing. The slot is called by the attempt of the order for as long as it
-//! lives ([`name_of`]), whichever attempt runs.
+//! lives (`name_of`), whichever attempt runs.
 //!
 //! Every message is idempotent. An answer belongs to the attempt or module that
 //! it names, never to a place in the stream: several orders may be under way, and
