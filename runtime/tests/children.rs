@@ -260,7 +260,7 @@ fn compile_and_run(dir: &Path) {
 }
 
 fn deadline(dir: &Path) {
-    let mut worker = worker(dir, "spin");
+    let mut worker = worker(dir, "compute");
     assert_eq!(worker.hear(), Some(json!("running")));
     worker.signal(Signal::USR1);
     let said = ended(worker.hear());
