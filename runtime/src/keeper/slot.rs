@@ -316,16 +316,7 @@ impl Slot {
         let started_at = self.started_at(clock);
         let wall = self.wall(now);
         let ending = verdict::of_parting(self.said, wall);
-        let spooled = Spooled {
-            attempt: self.attempt,
-            grant: self.grant,
-            outcome: ending.outcome,
-            usage: ending.usage,
-            logs_dropped: ending.logs_dropped,
-            started_at,
-            ended_at: clock.time_at(now),
-            passed: None,
-        };
+        let spooled = ending.spooled(self.attempt, self.grant, started_at, clock.time_at(now));
         (Some(spooled), self.process, self.sharing)
     }
 
@@ -351,16 +342,7 @@ impl Slot {
             }
             Err(error) => (verdict::Ending::unreaped(words, &error), None),
         };
-        let spooled = Spooled {
-            attempt: self.attempt,
-            grant: self.grant,
-            outcome: ending.outcome,
-            usage: ending.usage,
-            logs_dropped: ending.logs_dropped,
-            started_at,
-            ended_at: clock.time_at(now),
-            passed: None,
-        };
+        let spooled = ending.spooled(self.attempt, self.grant, started_at, clock.time_at(now));
         (Finished::Ended(Box::new(spooled)), leaf)
     }
 
@@ -498,46 +480,5 @@ impl Slot {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
-    use stint_api::id::Digest;
-    use stint_api::link::{Plan, RetryBudget};
-    use stint_api::quantity::{Bytes, Millicores, Resources};
-    use stint_api::tasks::TaskRange;
-
-    use super::*;
-
-    /// The grant that `attempt` runs under, with small limits.
-    pub(crate) fn grant(attempt: &AttemptId) -> Grant {
-        Grant {
-            id: attempt.grant_id(),
-            tasks: vec![TaskRange::one(attempt.task)],
-            plan: Plan {
-                module: Digest([7; 32]),
-                kit: None,
-                args: Vec::new(),
-                env: BTreeMap::new(),
-                task_count: 1,
-                retry: Vec::new(),
-                limits: Resources {
-                    cpu: Millicores(1_000),
-                    memory: Bytes::mebi(16),
-                    scratch: Bytes::mebi(1),
-                },
-                timeout: Span::from_secs(5),
-                inputs: Vec::new(),
-                output: None,
-                stall: None,
-                isolation: stint_api::job::Isolation::Task,
-            },
-            budget: RetryBudget {
-                retries: 0,
-                losses: 0,
-                time: None,
-                backoff: Span::ZERO,
-                backoff_max: Span::ZERO,
-            },
-        }
-    }
-}
+#[path = "slot_tests.rs"]
+pub(crate) mod tests;

@@ -4,11 +4,14 @@
 use std::io;
 
 use rustix::process::Signal;
+use stint_api::id::AttemptId;
+use stint_api::link::Grant;
 use stint_api::outcome::{DeadlineScope, Measured, Outcome, Usage};
 use stint_api::quantity::Bytes;
-use stint_api::time::Span;
+use stint_api::time::{Span, Time};
 
 use super::process::Death;
+use super::protocol::Spooled;
 use crate::worker::protocol::Said;
 
 /// What was decided and said before a worker was gone.
@@ -41,6 +44,26 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
+    /// What is put into the spool of the attempt that ended so.
+    pub(crate) fn spooled(
+        self,
+        attempt: AttemptId,
+        grant: Grant,
+        started_at: Option<Time>,
+        ended_at: Time,
+    ) -> Spooled {
+        Spooled {
+            attempt,
+            grant,
+            outcome: self.outcome,
+            usage: self.usage,
+            logs_dropped: self.logs_dropped,
+            started_at,
+            ended_at,
+            passed: None,
+        }
+    }
+
     /// The ending of a worker that cannot be waited for.
     pub(crate) fn unreaped(words: Words, error: &io::Error) -> Self {
         let outcome = words.decided.unwrap_or_else(|| Outcome::EngineFault {
