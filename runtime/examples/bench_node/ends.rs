@@ -26,7 +26,10 @@ fn overshoot(ran: &Ran) -> Result<Duration, Fault> {
 /// Past the deadline.
 pub(crate) async fn deadlines(site: &mut Site, table: &mut Table) -> Result<(), Fault> {
     for (program, what) in [
-        (Program::Spin, "deadline → outcome known, guest computes"),
+        (
+            Program::Spin,
+            "deadline → outcome known, guest touches no memory",
+        ),
         (
             Program::Bulk,
             "deadline → outcome known, guest fills 256 MiB",

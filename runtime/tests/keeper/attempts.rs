@@ -111,7 +111,7 @@ pub(crate) async fn a_killed_attempt_ends_with_the_reason_that_was_given() {
 pub(crate) async fn a_guest_that_computes_past_its_deadline_traps() {
     let site = site();
     let mut node = site.connect_leased().await;
-    let order = site.order("a.1.t0.g1.1", "spin", Span::from_millis(50));
+    let order = site.order("a.1.t0.g1.1", "compute", Span::from_millis(50));
     let ended = node.run(&order).await;
     assert_eq!(ended.outcome, DEADLINE);
     assert!(

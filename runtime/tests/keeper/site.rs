@@ -220,6 +220,7 @@ pub(crate) fn guest(name: &str) -> Vec<u8> {
     let text = match name {
         "noop" => r#"(module (memory (export "memory") 1) (func (export "_start")))"#,
         "spin" => include_str!("../../../tests/jobs/spin.wat"),
+        "compute" => include_str!("../../../tests/jobs/compute.wat"),
         "exit-42" => include_str!("../../../tests/jobs/exit-code.wat"),
         "traces" => include_str!("../../../tests/jobs/traces.wat"),
         "unreachable" => include_str!("../../../tests/jobs/unreachable.wat"),

@@ -103,7 +103,7 @@ fn a_component_is_held_to_its_memory_over_all_its_modules() {
 }
 
 #[test]
-fn a_component_that_computes_is_interrupted() {
+fn a_component_past_its_deadline_does_not_begin() {
     let attempt = doing("(loop $for_ever (br $for_ever)) unreachable");
     let interrupt = attempt.interrupt();
     interrupt.raise();
