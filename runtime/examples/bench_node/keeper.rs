@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Pid, Signal, kill_process};
 use stint_api::id::{AttemptId, Digest};
 use stint_api::job::Isolation;
 use stint_api::link::{Grant, Plan, RetryBudget};
@@ -13,7 +12,7 @@ use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::tasks::TaskRange;
 use stint_api::time::Span;
 use stint_runtime::keeper::client::{
-    Connection, Event, Lifetime, LimitsMode, Options, connect_or_spawn,
+    BERTHS, Connection, Event, Lifetime, LimitsMode, Options, connect_or_spawn,
 };
 use stint_runtime::keeper::protocol::{BootTime, Spooled, StartOrder};
 use stint_sandbox::Profile;
@@ -62,14 +61,14 @@ pub(crate) struct Ran {
 }
 
 impl Site {
-    /// Starts a keeper in `dir`, which is made anew.
-    pub(crate) async fn open(dir: &Path) -> Result<Self, Fault> {
+    /// Starts a keeper in `dir`, which is made anew, with whom at most `berths` workers wait.
+    pub(crate) async fn open(dir: &Path, berths: u16) -> Result<Self, Fault> {
         if dir.exists() {
             fs::remove_dir_all(dir)?;
         }
         fs::create_dir_all(dir)?;
         let dir = dir.canonicalize()?;
-        let connection = connect(&dir).await?;
+        let connection = connect(&dir, berths).await?;
         Ok(Self {
             dir,
             connection,
@@ -175,7 +174,7 @@ impl Site {
     /// many attempts it was told of.
     pub(crate) async fn find_again(&mut self) -> Result<(Duration, usize), Fault> {
         let start = now();
-        self.connection = connect(&self.dir).await?;
+        self.connection = connect(&self.dir, BERTHS).await?;
         Ok((now() - start, self.connection.kept.running.len()))
     }
 
@@ -206,19 +205,17 @@ impl Site {
         Err("no worker waits".into())
     }
 
-    /// From now on no worker waits: the zygote stands still, and those that it has born are used up.
-    pub(crate) async fn nobody_waits(&mut self) -> Result<(), Fault> {
-        self.is_warm().await?;
-        let zygotes = self.children().into_iter();
-        for pid in zygotes.filter(|pid| is_named(*pid, "stint-zygote")) {
-            let pid = Pid::from_raw(pid).ok_or("a zygote has a number")?;
-            kill_process(pid, Signal::STOP)?;
+    /// Waits until a zygote can bear a worker, for where nobody may wait, and the keeper too.
+    pub(crate) async fn is_fertile(&self) -> Result<(), Fault> {
+        for _ in 0..LOOKS_MAX {
+            let zygotes = self.children().into_iter();
+            let mut zygotes = zygotes.filter(|pid| is_named(*pid, "stint-zygote"));
+            if zygotes.any(is_waiting) && is_waiting(self.pid()) {
+                return Ok(());
+            }
+            sleep(LOOK).await;
         }
-        while !self.waiting().is_empty() {
-            let order = self.order(Program::NoOp)?;
-            self.run(&order, "succeeded").await?;
-        }
-        Ok(())
+        Err("no zygote waits".into())
     }
 
     fn children(&self) -> Vec<i32> {
@@ -244,10 +241,11 @@ impl Site {
     }
 }
 
-async fn connect(dir: &Path) -> Result<Connection, Fault> {
+async fn connect(dir: &Path, berths: u16) -> Result<Connection, Fault> {
     let options = Options {
         dir: dir.to_owned(),
         limits: LimitsMode::Auto,
+        berths,
         lifetime: Lifetime::Outlives,
     };
     let connection = connect_or_spawn(EXE.as_ref(), &options).await?;

@@ -24,12 +24,15 @@ use std::process::ExitCode;
 use figures::Table;
 use keeper::Site;
 use peers::Peers;
+use stint_runtime::keeper::client::BERTHS;
 
 /// Whatever goes wrong ends the benchmark.
 type Fault = Box<dyn Error>;
 
 /// Turns that all sides take.
 const ROUNDS: usize = 20;
+/// Another number of them, to look at something in particular.
+const ROUNDS_VARIABLE: &str = "STINT_BENCH_ROUNDS";
 
 fn main() -> ExitCode {
     if let Some(code) = stint_runtime::enter() {
@@ -59,27 +62,31 @@ fn measure(
     like_wasmtime: PathBuf,
     crun: Option<(PathBuf, PathBuf)>,
 ) -> Result<(), Fault> {
+    let rounds = std::env::var(ROUNDS_VARIABLE).ok();
+    let rounds = rounds.and_then(|rounds| rounds.parse().ok());
+    let rounds = rounds.unwrap_or(ROUNDS);
     let mut peers = Peers::new(dir, like_wasmtime, crun)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
         let mut table = Table::default();
-        let mut site = Site::open(&dir.join("warm")).await?;
+        let mut site = Site::open(&dir.join("warm"), BERTHS).await?;
         println!(
-            "limits: {}; jail: {}; {ROUNDS} rounds",
+            "limits: {}; jail: {}; {rounds} rounds",
             site.limits(),
             site.jail()
         );
-        let mut cold = Site::open(&dir.join("cold")).await?;
-        cold.nobody_waits().await?;
+        // Where nobody may wait.
+        let mut cold = Site::open(&dir.join("cold"), 0).await?;
         // What a shared worker has used is counted when it goes, in the midst of something
         // else: so it has a keeper of its own.
-        let mut shared = Site::open(&dir.join("shared")).await?;
-        for _ in 0..ROUNDS {
+        let mut shared = Site::open(&dir.join("shared"), BERTHS).await?;
+        for _ in 0..rounds {
             peers.starts(&mut table)?;
             starts::warm(&mut site, &mut table).await?;
             starts::cold(&mut cold, &mut table).await?;
+            starts::burst(&mut cold, &mut table).await?;
             starts::packed(&mut shared, &mut table).await?;
             ends::deadlines(&mut site, &mut table).await?;
             ends::out_of_memory(&mut site, &mut table).await?;

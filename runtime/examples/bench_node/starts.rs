@@ -15,7 +15,9 @@ const WARM: usize = 20;
 /// First starts of a module in a turn.
 const FIRST: usize = 10;
 /// Starts without a worker that waits, in a turn.
-const COLD: usize = 5;
+const COLD: usize = 10;
+/// Attempts that are ordered at once, in a turn.
+const BURST: usize = 100;
 /// Attempts that share a worker, in a turn.
 const PACKED: usize = 500;
 
@@ -61,10 +63,37 @@ pub(crate) async fn cold(site: &mut Site, table: &mut Table) -> Result<(), Fault
     let cpu = site.cpu();
     for _ in 0..COLD {
         let order = site.order(Program::NoOp)?;
+        site.is_fertile().await?;
         let ran = site.run(&order, "succeeded").await?;
         table.took(COLD_ROW, ran.known - ran.ordered);
     }
     table.cpu(COLD_ROW, site.cpu().saturating_sub(cpu));
+    Ok(())
+}
+
+/// A hundred at once, and nobody waits.
+pub(crate) async fn burst(site: &mut Site, table: &mut Table) -> Result<(), Fault> {
+    const EACH: &str = "burst of no-op attempts, a process of its own: each";
+    let mut orders = Vec::new();
+    for _ in 0..BURST {
+        orders.push(site.order(Program::NoOp)?);
+    }
+    site.is_fertile().await?;
+    let cpu = site.cpu();
+    let start = now();
+    for order in &orders {
+        site.start(order).await?;
+    }
+    for _ in &orders {
+        let ended = site.ended().await?;
+        if ended.outcome.reason() != "succeeded" {
+            return Err(format!("{} of a burst: {}", ended.attempt, ended.outcome).into());
+        }
+        site.discard(&ended).await?;
+    }
+    let all = u32::try_from(BURST)?;
+    table.took(EACH, (now() - start) / all);
+    table.cpu(EACH, site.cpu().saturating_sub(cpu) / all);
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! One worker on its way to a berth, and at it: from the order to be born to the
-//! moment when a slot takes it.
+//! One worker that a zygote is to bear: from the order to be born to the moment when
+//! it waits at its berth, or reads what it was born for.
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -12,23 +12,19 @@ use super::jails::Who;
 use super::limits::{Holding, chain};
 use super::process::{self, Process};
 use super::watch::{Watch, Watched};
-use super::wire::Wire;
+use super::wire::{Wire, WireError};
 use crate::jail::Jail;
 use crate::worker::protocol::{FromWorker, SPEECH};
-use crate::zygote::protocol::{Birth, Birthplace};
+use crate::zygote::protocol::{Birth, Birthplace, Purpose};
 
 /// Longest from the order until the worker waits. It takes a millisecond; one that
 /// takes longer than this on a busy machine is not worth waiting for.
 const WITHIN: Span = Span::from_secs(10);
 
-/// A worker that was ordered and has not spoken.
+/// A worker that was ordered for a berth and has not spoken.
 #[derive(Debug)]
 pub(crate) struct Coming {
-    wire: Wire,
-    leaf: Option<Leaf>,
-    who: Who,
-    /// How the poll loop knows it.
-    pub(crate) watched: Watched,
+    pub(crate) process: Process,
     /// When it is given up.
     pub(crate) until: BootTime,
 }
@@ -36,7 +32,9 @@ pub(crate) struct Coming {
 /// A worker that is being born, with what its zygote has to be given.
 #[derive(Debug)]
 pub(crate) struct Ordered {
-    coming: Coming,
+    wire: Wire,
+    leaf: Option<Leaf>,
+    who: Who,
     jail: Jail,
     theirs: UnixStream,
     door: Option<Door>,
@@ -53,15 +51,26 @@ pub(crate) enum Came {
     Not,
 }
 
+/// A worker was not ordered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OrderError {
+    /// What it needs could not be made.
+    #[error("a worker to be born: {0}")]
+    Prepare(String),
+    /// The zygote has more to do than its socket holds.
+    #[error("the zygote is busy")]
+    Busy,
+    /// The zygote cannot be told.
+    #[error("the zygote cannot be told: {0}")]
+    Zygote(String),
+}
+
 impl Ordered {
     /// Makes the leaf and the socket of a worker to be born.
-    pub(crate) fn new(
-        name: &str,
-        limits: Limits,
-        holding: &Holding,
-        now: BootTime,
-    ) -> Result<Self, String> {
-        let leaf = holding.leaf(name, limits).map_err(|error| chain(&error))?;
+    pub(crate) fn new(name: &str, limits: Limits, holding: &Holding) -> Result<Self, OrderError> {
+        let leaf = holding
+            .leaf(name, limits)
+            .map_err(|error| OrderError::Prepare(chain(&error)))?;
         let prepared = || {
             let door = leaf.as_ref().map(Leaf::door).transpose()?;
             let (ours, theirs) = UnixStream::pair()?;
@@ -71,27 +80,30 @@ impl Ordered {
         match prepared() {
             Ok((wire, theirs, door)) => Ok(Self {
                 jail: holding.jails.of(&who),
-                coming: Coming {
-                    wire,
-                    leaf,
-                    who,
-                    watched: Watched::default(),
-                    until: now.after(WITHIN),
-                },
+                wire,
+                leaf,
+                who,
                 theirs,
                 door,
             }),
             Err(error) => {
                 leaf.iter().for_each(process::clear);
-                Err(error.to_string())
+                Err(OrderError::Prepare(error.to_string()))
             }
         }
     }
 
     /// Orders it from `zygote`; its leaf is gone if that fails.
-    pub(crate) fn order(self, zygote: &mut Wire, watch: &mut Watch) -> Result<Coming, String> {
+    pub(crate) fn order(
+        self,
+        purpose: Purpose,
+        zygote: &mut Wire,
+        watch: &mut Watch,
+    ) -> Result<Process, OrderError> {
         let Self {
-            mut coming,
+            wire,
+            leaf,
+            who,
             jail,
             theirs,
             door,
@@ -103,48 +115,68 @@ impl Ordered {
         };
         let mut fds: Vec<BorrowedFd<'_>> = vec![theirs.as_fd()];
         fds.extend(doors.iter().map(|door| door.as_fd()));
+        let birth = Birth {
+            place,
+            purpose,
+            jail,
+        };
+        let mut watched = Watched::default();
         // Watched before it is ordered: one that is not heard would be nobody's.
         let ordered = watch
-            .hear(&coming.wire, &mut coming.watched)
-            .map_err(|error| error.to_string())
-            .and_then(|()| {
-                let given = zygote.give(&Birth { place, jail }, &fds);
-                given.map_err(|error| chain(&error))
-            });
+            .hear(&wire, &mut watched)
+            .map_err(|error| OrderError::Prepare(error.to_string()))
+            .and_then(|()| zygote.give(&birth, &fds).map_err(refused));
+        let process = Process::unborn(wire, leaf, watched, who);
         match ordered {
-            Ok(()) => Ok(coming),
+            Ok(()) => Ok(process),
             Err(error) => {
-                coming.leaf.iter().for_each(process::clear);
+                process.give_up();
                 Err(error)
             }
         }
     }
 }
 
+fn refused(error: WireError) -> OrderError {
+    match error {
+        WireError::Socket(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            OrderError::Busy
+        }
+        WireError::Unread => OrderError::Busy,
+        other => OrderError::Zygote(chain(&other)),
+    }
+}
+
 impl Coming {
+    /// One that was ordered now.
+    pub(crate) fn new(process: Process, now: BootTime) -> Self {
+        Self {
+            process,
+            until: now.after(WITHIN),
+        }
+    }
+
     /// Takes what it says, if it says anything.
     pub(crate) fn turn(mut self, watch: &Watch) -> Came {
-        self.wire.fill();
-        match self.wire.take() {
+        self.process.wire.fill();
+        match self.process.wire.take() {
             Ok(Some(FromWorker::Berthed { pid })) => return self.berthed(pid, watch),
-            Ok(None) if self.wire.is_open() => return Came::NotYet(self),
+            Ok(None) if self.process.wire.is_open() => return Came::NotYet(self),
             Ok(None) => tracing::warn!("a worker was not born, or died of it"),
             Ok(Some(other)) => tracing::warn!(?other, "a worker did not come to its berth"),
             Err(error) => tracing::warn!(%error, "a worker did not come to its berth"),
         }
-        self.give_up();
+        self.process.give_up();
         Came::Not
     }
 
     fn berthed(self, pid: u32, watch: &Watch) -> Came {
-        let made = Process::forked(pid, self.wire, self.leaf, self.watched, self.who);
-        let mut process = match made {
-            Ok(process) => process,
-            Err(error) => {
-                tracing::warn!(error = chain(&error), pid, "a worker is not at its berth");
-                return Came::Not;
-            }
-        };
+        let mut process = self.process;
+        if let Err(error) = process.bear(pid) {
+            tracing::warn!(error = chain(&error), pid, "a worker is not at its berth");
+            process.give_up();
+            return Came::Not;
+        }
         match watch.keep(&process) {
             Ok(()) => {
                 process.count();
@@ -156,12 +188,5 @@ impl Coming {
                 Came::Not
             }
         }
-    }
-
-    /// Nothing of it stays: if it was born, it dies in its leaf or of its closed socket.
-    pub(crate) fn give_up(mut self) {
-        // First: who enters the leaf after it was emptied would otherwise stay in it.
-        self.wire.close();
-        self.leaf.iter().for_each(process::clear);
     }
 }

@@ -6,13 +6,16 @@
 //!                                      ▼                            ▼
 //!                                     gone                         gone
 //! ```
+//!
+//! When nobody is berthed the zygote bears one for the attempt, which is the slot's
+//! from its order on.
 
 use std::collections::BTreeMap;
 
 use stint_cgroup::Limits;
 use stint_sandbox::Profile;
 
-use super::berthed::{Came, Coming, Ordered};
+use super::berthed::{Came, Coming, OrderError, Ordered};
 use super::clock::BootTime;
 use super::demand::Demand;
 use super::limits::Holding;
@@ -20,6 +23,7 @@ use super::process::Process;
 use super::slot::Ready;
 use super::watch::{Serial, Watch};
 use super::zygote::Zygote;
+use crate::zygote::protocol::Purpose;
 
 /// Those of one engine profile.
 #[derive(Debug)]
@@ -66,12 +70,12 @@ impl Leaving {
 }
 
 impl Berths {
-    /// Nobody yet.
-    pub(crate) fn new(profile: Profile) -> Self {
+    /// Nobody yet, and never more than `most` who wait.
+    pub(crate) fn new(profile: Profile, most: usize) -> Self {
         Self {
             profile,
             zygote: Zygote::new(profile),
-            demand: Demand::default(),
+            demand: Demand::up_to(most),
             coming: BTreeMap::new(),
             berthed: BTreeMap::new(),
         }
@@ -92,6 +96,13 @@ impl Berths {
         self.berthed.pop_last().map(|(_, process)| process)
     }
 
+    /// Sees to it that there is a zygote as long as there is demand.
+    pub(crate) fn want_zygote(&mut self, watch: &mut Watch, now: BootTime) {
+        if self.demand.is_any() {
+            self.zygote.want(watch, now);
+        }
+    }
+
     /// Whether one more is to be born.
     pub(crate) fn is_short(&self) -> bool {
         self.demand.wanted() > self.berthed.len() + self.coming.len()
@@ -106,22 +117,56 @@ impl Berths {
         watch: &mut Watch,
         now: BootTime,
     ) -> Leaving {
+        let (coming, leaving) = self.order(Purpose::Berth, (name, limits), holding, watch, now);
+        if let Some(process) = coming {
+            let coming = Coming::new(process, now);
+            self.coming.insert(coming.process.watched.serial, coming);
+        }
+        leaving
+    }
+
+    /// A worker for an attempt, which is born while it is told; none if that cannot be.
+    pub(crate) fn bear_for_attempt(
+        &mut self,
+        (name, limits): (&str, Limits),
+        holding: &Holding,
+        watch: &mut Watch,
+        now: BootTime,
+    ) -> (Option<Process>, Leaving) {
+        self.order(Purpose::Attempt, (name, limits), holding, watch, now)
+    }
+
+    fn order(
+        &mut self,
+        purpose: Purpose,
+        (name, limits): (&str, Limits),
+        holding: &Holding,
+        watch: &mut Watch,
+        now: BootTime,
+    ) -> (Option<Process>, Leaving) {
         self.zygote.want(watch, now);
         let Some(zygote) = self.zygote.ready() else {
-            return Leaving::default();
+            return (None, Leaving::default());
         };
-        let ordered = Ordered::new(name, limits, holding, now)
-            .and_then(|ordered| ordered.order(zygote, watch));
+        let ordered = Ordered::new(name, limits, holding)
+            .and_then(|ordered| ordered.order(purpose, zygote, watch));
         match ordered {
-            Ok(coming) => {
-                self.coming.insert(coming.watched.serial, coming);
-                Leaving::default()
+            Ok(process) => (Some(process), Leaving::default()),
+            Err(error @ (OrderError::Busy | OrderError::Prepare(_))) => {
+                tracing::debug!(%error, "nobody is born for it");
+                (None, Leaving::default())
             }
-            Err(error) => {
-                tracing::warn!(error, "a worker could not be ordered");
-                Leaving::alive(self.zygote.part(true, now))
+            Err(error @ OrderError::Zygote(_)) => {
+                tracing::warn!(%error, "a zygote that cannot be told is replaced");
+                (None, Leaving::alive(self.zygote.part(true, now)))
             }
         }
+    }
+
+    /// One that was ordered for an attempt did not come in time.
+    pub(crate) fn distrust(&mut self, now: BootTime) -> Leaving {
+        tracing::warn!(profile = %self.profile, "a zygote that bears nobody is replaced");
+        Leaving::alive(self.zygote.part(true, now))
     }
 
     /// Whether one could be born at once.
@@ -157,7 +202,8 @@ impl Berths {
             if stays {
                 return Leaving::default();
             }
-            tracing::debug!(pid = process.pid(), ?ready, "a worker leaves its berth");
+            let pid = process.pid();
+            tracing::debug!(pid, ?ready, "a worker leaves its berth");
             let process = self.berthed.remove(&serial);
             return if ready.ended {
                 Leaving::dead(process)
@@ -177,7 +223,7 @@ impl Berths {
 
     /// When it wants [`Berths::tick`].
     pub(crate) fn wake(&self) -> Option<BootTime> {
-        let wanted = self.demand.wanted() > 0;
+        let wanted = self.demand.is_any();
         let due = [self.demand.wake(), self.zygote.wake(wanted)];
         let coming = self.coming.values().map(|coming| coming.until);
         due.into_iter().flatten().chain(coming).min()
@@ -192,7 +238,7 @@ impl Berths {
             let oldest = self.berthed.pop_first();
             leaving.alive.extend(oldest.map(|(_, process)| process));
         }
-        if self.demand.wanted() == 0 {
+        if !self.demand.is_any() {
             leaving.alive.extend(self.zygote.part(false, now));
         }
         if self.zygote.is_late(now) {
@@ -200,7 +246,7 @@ impl Berths {
         }
         let late = self.coming.extract_if(.., |_, coming| now >= coming.until);
         for (_, coming) in late {
-            coming.give_up();
+            coming.process.give_up();
             leaving.stray = true;
         }
         leaving
@@ -208,10 +254,12 @@ impl Berths {
 
     /// Lets everybody go.
     pub(crate) fn stop(&mut self, now: BootTime) -> Leaving {
-        self.demand = Demand::default();
+        self.demand.end();
         let coming = std::mem::take(&mut self.coming);
         let stray = !coming.is_empty();
-        coming.into_values().for_each(Coming::give_up);
+        coming
+            .into_values()
+            .for_each(|coming| coming.process.give_up());
         let berthed = std::mem::take(&mut self.berthed);
         let zygote = self.zygote.part(false, now);
         Leaving {

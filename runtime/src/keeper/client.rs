@@ -22,7 +22,7 @@ use super::protocol::{
 };
 use crate::frame::{Channel, Decoder, FrameError, NODE_FRAME_BYTES_MAX, encode};
 
-pub use super::options::{Lifetime, LimitsMode, Options};
+pub use super::options::{BERTHS, Lifetime, LimitsMode, Options};
 
 /// Longest wait for a keeper to be found or started and to say what it holds. A
 /// start takes milliseconds; a machine that swaps takes seconds.

@@ -7,26 +7,46 @@ use super::clock::BootTime;
 
 /// Workers that wait before any was asked for: enough for a first start and one more.
 const FIRST: usize = 2;
-/// Most that wait, of one engine profile. Each holds one to two MiB of its own, and a
-/// core or two cannot use up more than these before the next are born.
-pub(crate) const BERTHED_MAX: usize = 16;
 /// After so long in which none was missed, one fewer waits.
 const COOLING: Span = Span::from_secs(10);
 /// After so long without a start nobody waits.
 const IDLE: Span = Span::from_secs(60);
 
 /// The demand for workers of one engine profile.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Demand {
+    /// Most that are to wait.
+    most: usize,
+    /// How many would be, if it were not for that.
     wanted: usize,
     last_start: BootTime,
     last_change: BootTime,
 }
 
 impl Demand {
+    /// No demand yet, and never more than `most`.
+    pub(crate) fn up_to(most: usize) -> Self {
+        Self {
+            most,
+            wanted: 0,
+            last_start: BootTime::default(),
+            last_change: BootTime::default(),
+        }
+    }
+
     /// How many are to wait.
     pub(crate) fn wanted(&self) -> usize {
-        self.wanted
+        self.wanted.min(self.most)
+    }
+
+    /// Whether starts are to be expected at all.
+    pub(crate) fn is_any(&self) -> bool {
+        self.wanted > 0
+    }
+
+    /// There is none any more.
+    pub(crate) fn end(&mut self) {
+        *self = Self::up_to(self.most);
     }
 
     /// Starts are to be expected.
@@ -44,7 +64,7 @@ impl Demand {
         self.last_start = now;
         if left == 0 {
             // Twice as many, so that a burst is met after a few starts.
-            self.wanted = (self.wanted * 2).min(BERTHED_MAX);
+            self.wanted = (self.wanted * 2).min(self.most.max(FIRST));
             self.last_change = now;
         }
     }
@@ -79,8 +99,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn where_nobody_may_wait_there_is_demand_all_the_same() {
+        let mut demand = Demand::up_to(0);
+        let now = BootTime::now();
+        demand.expect(now);
+        demand.started(0, now);
+        assert_eq!((demand.wanted(), demand.is_any()), (0, true));
+        demand.tick(now.after(IDLE));
+        assert!(!demand.is_any());
+    }
+
+    #[test]
     fn a_burst_wants_more_and_quiet_wants_fewer_until_none() {
-        let mut demand = Demand::default();
+        const BERTHED_MAX: usize = 16;
+        let mut demand = Demand::up_to(BERTHED_MAX);
         let mut now = BootTime::now();
         demand.tick(now);
         assert_eq!((demand.wanted(), demand.wake()), (0, None));

@@ -66,8 +66,9 @@ pub(crate) enum Item {
 }
 
 impl Held {
-    /// Nothing but what earlier keepers left in the spool.
-    pub(crate) fn new(holding: Holding, spool: Spool) -> Self {
+    /// Nothing but what earlier keepers left in the spool; at most `berths` workers of
+    /// one engine profile will wait.
+    pub(crate) fn new(holding: Holding, spool: Spool, berths: u16) -> Self {
         Self {
             clock: Clock::start(),
             holding,
@@ -77,7 +78,7 @@ impl Held {
             serials: BTreeMap::new(),
             compiles: Compiles::default(),
             artifacts: Artifacts::default(),
-            pool: Pool::default(),
+            pool: Pool::new(berths),
             empty: Vec::new(),
             unused: Vec::new(),
             ending: false,
@@ -228,6 +229,12 @@ impl Held {
     /// Something of a child is ready. One that is gone already had its turn.
     pub(crate) fn turn(&mut self, serial: Serial, ready: Ready, watch: &mut Watch, now: BootTime) {
         if let Some(slot) = self.slots.get_mut(&serial) {
+            if slot.is_unborn() {
+                slot.meet(watch);
+            }
+            if slot.is_lost() {
+                return self.lose(serial, watch, now);
+            }
             if slot.turn(ready, now)
                 && let Some(at) = slot.started_at(&self.clock)
             {
@@ -274,6 +281,17 @@ impl Held {
             let slot = name;
             self.words.push(FromKeeper::Speaks { attempt, slot });
         }
+    }
+
+    /// The worker that was to be born for an attempt is none.
+    fn lose(&mut self, serial: Serial, watch: &mut Watch, now: BootTime) {
+        self.pool.miss(now);
+        if let Some(slot) = self.slots.get(&serial)
+            && let Some(profile) = slot.is_overdue(now)
+        {
+            self.pool.distrust(profile, watch, now);
+        }
+        self.reap(serial, watch, now);
     }
 
     fn reap(&mut self, serial: Serial, watch: &mut Watch, now: BootTime) {
@@ -334,7 +352,7 @@ impl Held {
         slots.chain(rest.into_iter().flatten()).min()
     }
 
-    /// Whether [`Held::tidy`] has something to do.
+    /// Whether [`Held::clear`] or [`Held::refill`] has something to do.
     pub(crate) fn is_untidy(&self) -> bool {
         !self.empty.is_empty() || !self.unused.is_empty() || self.pool.is_due()
     }
@@ -344,19 +362,24 @@ impl Held {
         self.slots.values().all(|slot| slot.is_calm(now))
     }
 
-    /// Does one thing for which nobody waits: an order that has come goes before it.
-    pub(crate) fn tidy(&mut self, watch: &mut Watch, now: BootTime) {
+    /// Clears one thing away for which nobody waits; false if there is none.
+    pub(crate) fn clear(&mut self) -> bool {
         if let Some(leaf) = self.empty.pop() {
             process::delete(&leaf);
-        } else if let Some(dir) = self.unused.pop() {
-            drop(dir);
-        } else if !self.ending {
+            return true;
+        }
+        self.unused.pop().is_some()
+    }
+
+    /// Lets one more worker be born that is to wait.
+    pub(crate) fn refill(&mut self, watch: &mut Watch, now: BootTime) {
+        if !self.ending {
             self.pool.refill(&self.holding, watch, now);
         }
     }
 
     /// Does what is due.
-    pub(crate) fn tick(&mut self, watch: &Watch, now: BootTime) {
+    pub(crate) fn tick(&mut self, watch: &mut Watch, now: BootTime) {
         if self.lease.is_some_and(|until| now >= until) {
             self.lease = None;
             if !self.slots.is_empty() {
@@ -374,11 +397,15 @@ impl Held {
         }
         for serial in self.slots.keys().copied().collect::<Vec<_>>() {
             self.tell_passed(serial, now);
+            if self.slots.get(&serial).is_some_and(Slot::is_lost) {
+                self.lose(serial, watch, now);
+            }
         }
         self.compiles.tick(now);
         self.artifacts.tick(now);
         let slots = self.slots.values().map(|slot| &slot.process);
-        let others = slots.chain(self.compiles.processes()).map(Process::pid);
+        let others = slots.chain(self.compiles.processes());
+        let others = others.filter_map(Process::pid);
         self.pool.tick(others, watch, now);
     }
 

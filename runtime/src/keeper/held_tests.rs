@@ -6,6 +6,7 @@ use stint_sandbox::Plan;
 use super::*;
 use crate::keeper::jails::Jails;
 use crate::keeper::limits::By;
+use crate::keeper::options::BERTHS;
 
 const SECOND: Span = Span::from_secs(1);
 
@@ -16,7 +17,7 @@ fn held(dir: &tempfile::TempDir) -> Held {
         },
         jails: Jails::none("a test"),
     };
-    Held::new(holding, Spool::open(dir.path().to_owned()).unwrap())
+    Held::new(holding, Spool::open(dir.path().to_owned()).unwrap(), BERTHS)
 }
 
 fn order(attempt: &str) -> StartOrder {

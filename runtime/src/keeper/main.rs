@@ -52,7 +52,7 @@ fn keep(args: impl Iterator<Item = OsString>) -> Result<(), KeepError> {
     let home = Home::take(&options.dir)?;
     let bell = Bell::hang()?;
     let holding = Holding::open(options.limits, home.dir());
-    let held = Held::new(holding, home.spool()?);
+    let held = Held::new(holding, home.spool()?, options.berths);
     let listener = home.listen()?;
     let keeper = Keeper::new(home, listener, bell, held, options.lifetime)?;
     close_stdout()?;

@@ -13,7 +13,14 @@ pub struct Options {
     pub limits: LimitsMode,
     /// When the keeper goes.
     pub lifetime: Lifetime,
+    /// Most workers, of one engine profile, that wait for work; for more than wait a
+    /// worker is born when they come.
+    pub berths: u16,
 }
+
+/// Workers that wait, where nobody says otherwise. Each holds one to two MiB of its own,
+/// and a core or two cannot use up more than these before the next are born.
+pub const BERTHS: u16 = 16;
 
 /// Whether slots get cgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +47,7 @@ pub(crate) struct UnexpectedArgument(pub(crate) OsString);
 
 impl Options {
     /// The arguments that [`Options::parse`] reads back.
-    pub(crate) fn to_args(&self) -> [OsString; 3] {
+    pub(crate) fn to_args(&self) -> [OsString; 4] {
         let limits = match self.limits {
             LimitsMode::Auto => "auto",
             LimitsMode::Off => "none",
@@ -49,10 +56,16 @@ impl Options {
             Lifetime::Outlives => "outlives",
             Lifetime::WithNode => "with-node",
         };
-        [self.dir.clone().into(), limits.into(), lifetime.into()]
+        let berths = self.berths.to_string();
+        [
+            self.dir.clone().into(),
+            limits.into(),
+            lifetime.into(),
+            berths.into(),
+        ]
     }
 
-    /// Reads the arguments after the hidden verb: directory, limits, lifetime.
+    /// Reads the arguments after the hidden verb: directory, limits, lifetime, berths.
     pub(crate) fn parse(
         args: impl IntoIterator<Item = OsString>,
     ) -> Result<Self, UnexpectedArgument> {
@@ -69,12 +82,16 @@ impl Options {
             text if text == "with-node" => Lifetime::WithNode,
             other => return Err(UnexpectedArgument(other)),
         };
+        let berths = next();
+        let read = berths.to_str().and_then(|text| text.parse().ok());
+        let berths = read.ok_or(UnexpectedArgument(berths))?;
         match args.next() {
             Some(other) => Err(UnexpectedArgument(other)),
             None => Ok(Self {
                 dir,
                 limits,
                 lifetime,
+                berths,
             }),
         }
     }
@@ -94,6 +111,7 @@ mod tests {
                 dir: "/a b".into(),
                 limits,
                 lifetime,
+                berths: BERTHS,
             };
             assert_eq!(Options::parse(options.to_args()).unwrap(), options);
         }
@@ -101,8 +119,9 @@ mod tests {
 
     #[test]
     fn an_argument_of_another_version_is_refused() {
-        assert!(Options::parse(["/d", "auto", "for-ever"].map(Into::into)).is_err());
-        assert!(Options::parse(["/d", "auto", "outlives", "x"].map(Into::into)).is_err());
+        assert!(Options::parse(["/d", "auto", "for-ever", "1"].map(Into::into)).is_err());
+        assert!(Options::parse(["/d", "auto", "outlives", "many"].map(Into::into)).is_err());
+        assert!(Options::parse(["/d", "auto", "outlives", "1", "x"].map(Into::into)).is_err());
         assert!(Options::parse([]).is_err());
     }
 }

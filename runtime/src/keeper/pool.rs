@@ -42,11 +42,13 @@ pub(crate) struct Pool {
     due: bool,
 }
 
-impl Default for Pool {
-    fn default() -> Self {
+impl Pool {
+    /// Nobody yet, and of each engine profile never more than `berths` who wait.
+    pub(crate) fn new(berths: u16) -> Self {
+        let berths = usize::from(berths);
         Self {
-            plain: Berths::new(Profile::Plain),
-            exceptions: Berths::new(Profile::Exceptions),
+            plain: Berths::new(Profile::Plain, berths),
+            exceptions: Berths::new(Profile::Exceptions, berths),
             kept: Kept::default(),
             dying: BTreeMap::new(),
             limits: of_berth(),
@@ -55,9 +57,7 @@ impl Default for Pool {
             due: false,
         }
     }
-}
 
-impl Pool {
     /// Starts are to be expected; most modules are plain.
     pub(crate) fn expect(&mut self, now: BootTime) {
         self.plain.expect(now);
@@ -67,6 +67,33 @@ impl Pool {
     /// A worker that waits, if there is one. The next is born later, by [`Pool::refill`].
     pub(crate) fn take(&mut self, profile: Profile) -> Option<Process> {
         self.of(profile).take()
+    }
+
+    /// A worker that a zygote bears for an attempt whose leaf is to have this name and
+    /// these limits; none if that cannot be, and one is to start by itself.
+    pub(crate) fn bear(
+        &mut self,
+        profile: Profile,
+        leaf: (&str, Limits),
+        holding: &Holding,
+        watch: &mut Watch,
+        now: BootTime,
+    ) -> Option<Process> {
+        let berths = self.of(profile);
+        let (born, leaving) = berths.bear_for_attempt(leaf, holding, watch, now);
+        self.leave(leaving, watch, now);
+        born
+    }
+
+    /// A worker that was to be born for an attempt never spoke, and may yet turn up.
+    pub(crate) fn miss(&mut self, now: BootTime) {
+        self.strays.look_for(now);
+    }
+
+    /// It did not for so long that something is wrong with its zygote.
+    pub(crate) fn distrust(&mut self, profile: Profile, watch: &Watch, now: BootTime) {
+        let leaving = self.of(profile).distrust(now);
+        self.leave(leaving, watch, now);
     }
 
     /// A worker that has run another attempt of the same, if there is one.
@@ -107,6 +134,9 @@ impl Pool {
     /// to be done: nobody waits for it.
     pub(crate) fn refill(&mut self, holding: &Holding, watch: &mut Watch, now: BootTime) {
         self.due = false;
+        for berths in [&mut self.plain, &mut self.exceptions] {
+            berths.want_zygote(watch, now);
+        }
         let short = [&mut self.plain, &mut self.exceptions]
             .into_iter()
             .find(|berths| berths.is_short());
@@ -207,7 +237,7 @@ impl Pool {
         }
         let waiting = self.plain.processes().chain(self.exceptions.processes());
         let rest = self.kept.processes().chain(self.dying.values());
-        let own = waiting.chain(rest).map(Process::pid);
+        let own = waiting.chain(rest).filter_map(Process::pid);
         self.strays.tick(own.chain(others), now);
     }
 

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Command, ExitStatus, Stdio};
@@ -49,9 +49,8 @@ pub(crate) enum SpawnError {
 /// A child that was started and not yet reaped.
 #[derive(Debug)]
 pub(crate) struct Process {
-    pid: u32,
-    /// Readable when the child has ended.
-    pub(crate) pidfd: OwnedFd,
+    /// None as long as a zygote is to bear it, and it has not spoken.
+    born: Option<Born>,
     /// The other end is the child's standard input.
     pub(crate) wire: Wire,
     /// Where its limits are held.
@@ -62,6 +61,14 @@ pub(crate) struct Process {
     who: Who,
     /// What it had used before it was told of a job.
     before: Used,
+}
+
+/// A child as the kernel knows it.
+#[derive(Debug)]
+struct Born {
+    pid: u32,
+    /// Readable when the child has ended.
+    pidfd: OwnedFd,
 }
 
 /// What a child has used.
@@ -104,19 +111,18 @@ impl Process {
         leaf: Option<Leaf>,
         who: Who,
     ) -> Result<Self, SpawnError> {
-        let started = start(verb, speech).and_then(|(pid, pidfd, wire)| {
-            match leaf.as_ref().map_or(Ok(()), |leaf| leaf.add(pid)) {
-                Ok(()) => Ok((pid, pidfd, wire)),
+        let started = start(verb, speech).and_then(|(born, wire)| {
+            match leaf.as_ref().map_or(Ok(()), |leaf| leaf.add(born.pid)) {
+                Ok(()) => Ok((born, wire)),
                 Err(error) => {
-                    abandon(&pidfd);
+                    abandon(&born.pidfd);
                     Err(SpawnError::Add(error))
                 }
             }
         });
         match started {
-            Ok((pid, pidfd, wire)) => Ok(Self {
-                pid,
-                pidfd,
+            Ok((born, wire)) => Ok(Self {
+                born: Some(born),
                 wire,
                 leaf,
                 watched: Watched::default(),
@@ -132,30 +138,37 @@ impl Process {
         }
     }
 
-    /// The child `pid`, which a zygote forked and which is heard on `wire`: if it
-    /// is a child of this keeper, and in its leaf.
-    pub(crate) fn forked(
-        pid: u32,
-        wire: Wire,
-        leaf: Option<Leaf>,
-        watched: Watched,
-        who: Who,
-    ) -> Result<Self, SpawnError> {
-        match child(pid, leaf.as_ref()) {
-            Ok(pidfd) => Ok(Self {
-                pid,
-                pidfd,
-                wire,
-                leaf,
-                watched,
-                who,
-                before: Used::default(),
-            }),
-            Err(error) => {
-                leaf.iter().for_each(clear);
-                Err(error)
-            }
+    /// A child that a zygote is to fork, and that is to be heard on `wire`.
+    pub(crate) fn unborn(wire: Wire, leaf: Option<Leaf>, watched: Watched, who: Who) -> Self {
+        Self {
+            born: None,
+            wire,
+            leaf,
+            watched,
+            who,
+            before: Used::default(),
         }
+    }
+
+    /// It has said that it is the child `pid`: which is right if that is a child of
+    /// this keeper, and in its leaf.
+    pub(crate) fn bear(&mut self, pid: u32) -> Result<(), SpawnError> {
+        let pidfd = child(pid, self.leaf.as_ref())?;
+        self.born = Some(Born { pid, pidfd });
+        Ok(())
+    }
+
+    /// Whether a zygote is to bear it, and it has not spoken yet.
+    pub(crate) fn is_unborn(&self) -> bool {
+        self.born.is_none()
+    }
+
+    /// Lets go of one that was not born: if it comes up all the same, it dies in its
+    /// leaf or of its closed socket.
+    pub(crate) fn give_up(mut self) {
+        // First: who enters the leaf after it was emptied would otherwise stay in it.
+        self.wire.close();
+        self.leaf.iter().for_each(clear);
     }
 
     /// Lets what it has used so far count for no job.
@@ -167,7 +180,7 @@ impl Process {
                 throttled: Span::from_nanos(usage.throttled_nanos),
             },
             None => Used {
-                cpu: main_thread_cpu(self.pid).unwrap_or(Span::ZERO),
+                cpu: self.pid().and_then(main_thread_cpu).unwrap_or(Span::ZERO),
                 throttled: Span::ZERO,
             },
         };
@@ -178,14 +191,22 @@ impl Process {
         &self.who
     }
 
-    /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
+    /// Its process id, once it is born.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.born.as_ref().map(|born| born.pid)
+    }
+
+    /// Readable when the child has ended; none before it is born.
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.born.as_ref().map(|born| born.pidfd.as_fd())
     }
 
     /// Sends it a signal, through the pidfd: never to another that took its number.
+    /// Who is not born gets none.
     pub(crate) fn signal(&self, signal: Signal) {
-        if let Err(error) = pidfd_send_signal(&self.pidfd, signal) {
+        if let Some(pidfd) = self.pidfd()
+            && let Err(error) = pidfd_send_signal(pidfd, signal)
+        {
             tracing::debug!(pid = self.pid(), %error, "a child could not be signalled");
         }
     }
@@ -202,12 +223,14 @@ impl Process {
     /// Reaps the child, whose pidfd is readable, and kills what it may have left in
     /// its leaf. The leaf is to be removed when there is time for that.
     pub(crate) fn reap(self) -> io::Result<(Death, Option<Leaf>)> {
+        let unknown = || io::Error::other("it was not born");
+        let Born { pid, pidfd } = self.born.as_ref().ok_or_else(unknown)?;
         // While it is a zombie its figures can still be read.
         let cpu = match self.leaf {
-            None => main_thread_cpu(self.pid),
+            None => main_thread_cpu(*pid),
             Some(_) => None,
         };
-        let status = wait(&self.pidfd)?;
+        let status = wait(pidfd)?;
         let counted = self.leaf.as_ref().and_then(|leaf| {
             if let Err(error) = leaf.kill() {
                 tracing::error!(leaf = leaf.name(), error = chain(&error), "not all killed");
@@ -243,16 +266,16 @@ impl Process {
 
     /// Reaps a child that nobody asks about any more, and removes its leaf.
     pub(crate) fn bury(self) {
-        let pid = self.pid;
+        let pid = self.pid();
         match self.reap() {
             Ok((_, Some(leaf))) => delete(&leaf),
             Ok((_, None)) => {}
-            Err(error) => tracing::error!(pid, %error, "a child cannot be waited for"),
+            Err(error) => tracing::error!(?pid, %error, "a child cannot be waited for"),
         }
     }
 }
 
-fn start(verb: &[&str], speech: Speech) -> Result<(u32, OwnedFd, Wire), SpawnError> {
+fn start(verb: &[&str], speech: Speech) -> Result<(Born, Wire), SpawnError> {
     let (verb, arguments) = verb.split_first().unwrap_or((&"", &[]));
     let (ours, theirs) = UnixStream::pair().map_err(SpawnError::Socket)?;
     let wire = Wire::new(ours, speech).map_err(SpawnError::Socket)?;
@@ -273,11 +296,12 @@ fn start(verb: &[&str], speech: Speech) -> Result<(u32, OwnedFd, Wire), SpawnErr
         .spawn()
         .map_err(SpawnError::Spawn)?;
     // It is not reaped before it is waited for, so its number is its own.
-    match open(child.id()) {
-        Ok(pidfd) => Ok((child.id(), pidfd, wire)),
+    let pid = child.id();
+    match open(pid) {
+        Ok(pidfd) => Ok((Born { pid, pidfd }, wire)),
         Err(error) => {
             if let Err(error) = child.kill().and_then(|()| child.wait().map(drop)) {
-                tracing::error!(pid = child.id(), %error, "a child that failed to start stays");
+                tracing::error!(pid, %error, "a child that failed to start stays");
             }
             Err(SpawnError::Pidfd(error))
         }

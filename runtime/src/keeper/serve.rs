@@ -124,12 +124,16 @@ impl Keeper {
     }
 
     /// Does one of the things that nobody waits for, when there is nothing else to
-    /// do; and now and then although there is, for they would pile up.
+    /// do. What would pile up is cleared away now and then although there is; but a worker that is to wait
+    /// is born only then: while attempts come one after another, to warm up takes
+    /// CPU time from them, and whoever finds nobody has one born for itself.
     fn tidy(&mut self, untidy: bool, idle: bool) {
         self.put_off = if untidy { self.put_off + 1 } else { 0 };
         if untidy && (idle || self.put_off > PUT_OFF_MAX) {
             self.put_off = 0;
-            self.held.tidy(&mut self.watch, BootTime::now());
+            if !self.held.clear() && idle {
+                self.held.refill(&mut self.watch, BootTime::now());
+            }
         }
     }
 
@@ -147,7 +151,7 @@ impl Keeper {
 
     /// Does what is due.
     fn tick(&mut self, now: BootTime) -> io::Result<()> {
-        self.held.tick(&self.watch, now);
+        self.held.tick(&mut self.watch, now);
         if self.deaf_until.is_some_and(|until| now >= until) {
             self.deaf_until = None;
             if self.ending.is_none() {

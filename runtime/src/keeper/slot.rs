@@ -15,9 +15,12 @@
 //!
 //! The pidfd is readable, in whatever state: reaped, and the outcome is drawn up.
 //! ```
+//! How a worker comes to be there that is born for its attempt is in [`birth`].
 //!
 //! The worker is taken as hostile: the first reason that the keeper decides is
 //! the outcome, and what the worker says counts only if it came before that.
+
+mod birth;
 
 use std::os::fd::OwnedFd;
 
@@ -229,6 +232,9 @@ impl Slot {
 
     /// When something is to be done about its worker.
     fn due(&self) -> Option<BootTime> {
+        if self.is_unborn() {
+            return self.birth_due();
+        }
         match self.state {
             State::Running { until } => Some(self.quiet.until().map_or(until, |it| it.min(until))),
             State::Arming { until } | State::Trapping { until } => Some(until),
@@ -265,6 +271,9 @@ impl Slot {
         }
         if !is_due(self) {
             return;
+        }
+        if self.is_unborn() {
+            return self.process.wire.close();
         }
         match self.state {
             State::Arming { .. } => self.decide(Outcome::StartFailed {
@@ -323,6 +332,9 @@ impl Slot {
     /// Reaps the worker, which has ended, and draws up the outcome. The leaf is
     /// empty, and to be removed when there is time for that.
     pub(crate) fn finish(self, clock: &Clock, now: BootTime) -> (Finished, Option<Leaf>) {
+        if self.is_unborn() {
+            return (self.finish_lost(clock, now), None);
+        }
         let started_at = self.started_at(clock);
         let wall = self.wall(now);
         let words = verdict::Words {

@@ -8,7 +8,7 @@ use stint_api::tasks::TaskRange;
 use stint_cgroup::Limits;
 use stint_sandbox::{Files, OpenError};
 
-use super::artifacts::Artifacts;
+use super::artifacts::{Artifacts, Given};
 use super::clock::BootTime;
 use super::jails::Who;
 use super::kept::Sharing;
@@ -40,9 +40,9 @@ pub(crate) struct Means<'a> {
 /// Which worker an attempt is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// One that waits, if there is one.
+    /// One that waits, if there is one; else one that is born for it.
     Any,
-    /// One that is started for it.
+    /// One that is started for it, as a program.
     Own,
 }
 
@@ -100,23 +100,58 @@ pub(crate) fn start(
         pool.discard(process, watch);
         files?;
     }
-    let who = holding.jails.somebody();
-    let files = files(order, &who, holding)?;
-    let mut process = alone(order, who, limits, holding, watch)?;
+    let process = match waited {
+        true => pool.bear(
+            profile,
+            (&order.attempt.to_string(), limits),
+            holding,
+            watch,
+            now,
+        ),
+        false => None,
+    };
+    let process = match process {
+        Some(process) => process,
+        None => alone(order, limits, holding, watch)?,
+    };
     pool.started(profile, limits, now);
-    let given = give(&mut process, order, module(), file, &files);
-    let listened = watch.listen_to(&mut process);
-    let mut slot = Slot::new(order.clone(), process, files.dirs, artifact.sha256, now);
+    Ok(assigned(process, order, artifact, holding, watch, now))
+}
+
+/// The slot of an attempt whose worker is on its way and is told of it beforehand.
+fn assigned(
+    mut process: Process,
+    order: &StartOrder,
+    artifact: Given<'_>,
+    holding: &Holding,
+    watch: &Watch,
+    now: BootTime,
+) -> Slot {
+    let module = Module::Given {
+        profile: order.plan.profile,
+        sha256: artifact.sha256,
+    };
+    let is_unborn = process.is_unborn();
+    let files = files(order, process.who(), holding);
+    let given = files.as_ref().map(|files| {
+        let given = give(&mut process, order, module, Some(artifact.file), files);
+        (given, watch.listen_to(&mut process))
+    });
+    let given = given.map_err(Outcome::clone);
+    let dirs = files.map_or_else(|_| Vec::new(), |files| files.dirs);
+    let mut slot = Slot::new(order.clone(), process, dirs, artifact.sha256, now);
+    if is_unborn {
+        slot = slot.on_trial(order.clone());
+    }
     match given {
-        Ok(()) => {}
+        Ok((Ok(()), Ok(()))) => {}
         // It is gone already; how it died says more than that it does not listen.
-        Err(WireError::Socket(_)) => slot.give_up(),
-        Err(error) => slot.kill(step("plan", chain(&error))),
+        Ok((Err(WireError::Socket(_)), _)) => slot.give_up(),
+        Ok((Err(error), _)) => slot.kill(step("plan", chain(&error))),
+        Ok((Ok(()), Err(error))) => slot.kill(step("keeper: watch the worker", error.to_string())),
+        Err(outcome) => slot.kill(outcome),
     }
-    if let Err(error) = listened {
-        slot.kill(step("keeper: watch the worker", error.to_string()));
-    }
-    Ok(slot)
+    slot
 }
 
 /// The files of an attempt, for a worker that is `who`.
@@ -192,14 +227,14 @@ fn held(process: &mut Process, limits: &Limits) -> bool {
     }
 }
 
-/// A worker that starts by itself, because none waits.
+/// A worker that starts by itself, because none waits and no zygote bears one.
 fn alone(
     order: &StartOrder,
-    who: Who,
     limits: Limits,
     holding: &Holding,
     watch: &mut Watch,
 ) -> Result<Process, Outcome> {
+    let who = holding.jails.somebody();
     let leaf = holding
         .leaf(&order.attempt.to_string(), limits)
         .map_err(|error| step("cgroup", chain(&error)))?;

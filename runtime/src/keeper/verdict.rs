@@ -66,11 +66,20 @@ impl Ending {
 
     /// The ending of a worker that cannot be waited for.
     pub(crate) fn unreaped(words: Words, error: &io::Error) -> Self {
-        let outcome = words.decided.unwrap_or_else(|| Outcome::EngineFault {
-            message: format!("the worker cannot be waited for: {error}"),
-        });
+        Self::uncounted(words.decided, || {
+            format!("the worker cannot be waited for: {error}")
+        })
+    }
+
+    /// The ending of an attempt whose worker was never there.
+    pub(crate) fn of_unborn(words: Words) -> Self {
+        let unborn = || "no worker could be born for it".to_owned();
+        Self::uncounted(words.decided, || words.fault.unwrap_or_else(unborn))
+    }
+
+    fn uncounted(decided: Option<Outcome>, fault: impl FnOnce() -> String) -> Self {
         Self {
-            outcome,
+            outcome: decided.unwrap_or_else(|| Outcome::EngineFault { message: fault() }),
             usage: Usage::default(),
             logs_dropped: Bytes(0),
         }

@@ -168,7 +168,9 @@ impl Watch {
     /// Watches the death and the leaf of a child that is heard already.
     pub(crate) fn keep(&self, process: &Process) -> io::Result<()> {
         let serial = process.watched.serial;
-        self.add(&process.pidfd, Topic::Ended(serial))?;
+        if let Some(pidfd) = process.pidfd() {
+            self.add(pidfd, Topic::Ended(serial))?;
+        }
         match &process.leaf {
             Some(leaf) => self.add(leaf.oom_events(), Topic::Memory(serial)),
             None => Ok(()),

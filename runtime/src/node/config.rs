@@ -7,7 +7,7 @@ use stint_api::id::NodeId;
 use stint_api::quantity::Resources;
 use url::Url;
 
-use crate::keeper::client::{Lifetime, LimitsMode, Options};
+use crate::keeper::client::{BERTHS, Lifetime, LimitsMode, Options};
 
 /// Everything that a node is told at its start.
 #[derive(Clone, Debug)]
@@ -95,6 +95,7 @@ impl Config {
                 KeeperLifetime::Outlives => Lifetime::Outlives,
                 KeeperLifetime::DiesWithNode => Lifetime::WithNode,
             },
+            berths: BERTHS,
         }
     }
 }

@@ -43,18 +43,39 @@ pub(crate) struct Birthright {
     pub(crate) layers: LayerSet,
 }
 
+/// Where a worker comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin<'a> {
+    /// It was started as a program, and has made its engine itself.
+    Program,
+    /// A zygote forked it, beforehand: it warms up, so that nobody has to wait for that.
+    Waits(&'a Birthright),
+    /// A zygote forked it for an attempt, which waits for it.
+    IsAwaited(&'a Birthright),
+}
+
+impl Origin<'_> {
+    /// The layers of its jail that it is born with.
+    fn layers(self) -> LayerSet {
+        match self {
+            Self::Program => LayerSet::NONE,
+            Self::Waits(birthright) | Self::IsAwaited(birthright) => birthright.layers,
+        }
+    }
+}
+
 /// Makes this process a worker of `keeper`: bound to it, and as poor as it can be
-/// before its job is known. One that was forked warms up, and says that it is berthed.
+/// before its job is known. One that was forked says that it is there.
 pub(crate) fn take(
     berth: &mut Berth<'_>,
-    birthright: Option<&Birthright>,
+    origin: Origin<'_>,
     keeper: Pid,
     jail: &Jail,
 ) -> Result<Result<Cell, String>, ChildError> {
     child::bind(keeper)?;
     child::name(c"stint-berth");
     berth.settle();
-    if let Some(birthright) = birthright {
+    if let Origin::Waits(birthright) = origin {
         let rehearsed = assignment::rehearse().map_err(|error| error.to_string());
         let warm = berth
             .warm_up(&birthright.warm_up)
@@ -64,13 +85,16 @@ pub(crate) fn take(
         }
     }
     let violation = FromWorker::Violation { call: u32::MAX };
-    let inherited = birthright.map_or(LayerSet::NONE, |birthright| birthright.layers);
+    let inherited = origin.layers();
     let cell = match jail.enter(keeper, inherited, &berth.kept(), SPEECH, &violation) {
         Ok(cell) => cell,
         Err(error) => return Ok(Err(shortened(&error))),
     };
-    if birthright.is_some() {
-        child::say(SPEECH, &FromWorker::Berthed { pid: child::pid() })?;
+    match origin {
+        Origin::Program => {}
+        Origin::Waits(_) | Origin::IsAwaited(_) => {
+            child::say(SPEECH, &FromWorker::Berthed { pid: child::pid() })?;
+        }
     }
     Ok(Ok(cell))
 }

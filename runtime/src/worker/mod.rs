@@ -26,7 +26,7 @@ use stint_sandbox::Berth;
 use crate::child::{self, ChildError};
 use crate::hearing::Ear;
 use crate::jail::Jail;
-use berth::Birthright;
+use berth::Origin;
 use protocol::{FromWorker, SPEECH};
 
 /// A worker that was not forked from a zygote, and makes its own engine: of the
@@ -42,21 +42,20 @@ fn work(mut args: impl Iterator<Item = OsString>) -> Result<(), ChildError> {
     let made = berth::make(args.next().as_deref())?;
     let jail = Jail::of_argument(args.next())?;
     match made {
-        Ok(mut berth) => live(&mut berth, None, keeper, &jail),
+        Ok(mut berth) => live(&mut berth, Origin::Program, keeper, &jail),
         Err(message) => child::say(SPEECH, &FromWorker::Fault { message }),
     }
 }
 
-/// The life of a worker of `keeper` whose engine is made. It warms up if it was forked
-/// beforehand; who is waited for already does not.
+/// The life of a worker of `keeper` whose engine is made.
 pub(crate) fn live(
     berth: &mut Berth<'_>,
-    birthright: Option<&Birthright>,
+    origin: Origin<'_>,
     keeper: Pid,
     jail: &Jail,
 ) -> Result<(), ChildError> {
     confess_panics();
-    match berth::take(berth, birthright, keeper, jail)? {
+    match berth::take(berth, origin, keeper, jail)? {
         Ok(cell) => assignment::serve(berth, cell, &mut Ear::new(SPEECH)),
         Err(message) => child::say(SPEECH, &FromWorker::Fault { message }),
     }

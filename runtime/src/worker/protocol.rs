@@ -57,8 +57,9 @@ pub(crate) enum Module {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum FromWorker {
-    /// It is up, in its leaf, warmed up, and waits. The first frame of a worker
-    /// that was forked from a zygote; one that was started by itself does not say it.
+    /// It is up, in its leaf, and waits, or is about to read what it is waited for
+    /// with. The first frame of a worker that was forked from a zygote; one that was
+    /// started by itself does not say it.
     Berthed {
         /// Its process id.
         pid: u32,

@@ -6,6 +6,9 @@
 //!   ▲                                                                 │ into its leaf, warm up
 //!   └───────────────────────── Berthed ───────────────────────────────┘
 //! ```
+//!
+//! One that is born for an attempt, because nobody waited, does not warm up: its
+//! assignment is in its socket before it is there.
 
 pub(crate) mod protocol;
 
@@ -23,11 +26,10 @@ use stint_sandbox::Berth;
 
 use crate::child::{self, ChildError};
 use crate::hearing::{Ear, Heard};
-use crate::jail::Jail;
 use crate::worker;
-use crate::worker::berth::Birthright;
+use crate::worker::berth::{Birthright, Origin};
 use fork::Side;
-use protocol::{Birth, Birthplace, FromZygote, SPEECH};
+use protocol::{Birth, Birthplace, FromZygote, Purpose, SPEECH};
 
 /// Gives birth to workers of the keeper whose process id is the first of `args`,
 /// with an engine of the profile that is the second.
@@ -57,7 +59,7 @@ fn work(mut args: impl Iterator<Item = OsString>) -> Result<(), ChildError> {
     while let Some(Heard { message, fds }) = ear.hear::<Birth>()? {
         if let Some(born) = give_birth(&message, fds)? {
             drop(ear);
-            return live(born, &mut berth, &birthright, keeper, &message.jail);
+            return live(born, &mut berth, &birthright, keeper, &message);
         }
     }
     Ok(())
@@ -91,7 +93,7 @@ fn live(
     berth: &mut Berth<'_>,
     birthright: &Birthright,
     keeper: Pid,
-    jail: &Jail,
+    birth: &Birth,
 ) -> Result<(), ChildError> {
     // In place of the zygote's own, which is closed by that.
     dup2_stdin(&born.socket)?;
@@ -99,5 +101,9 @@ fn live(
     for door in born.doors {
         rustix::io::write(&door, ENTER)?;
     }
-    worker::live(berth, Some(birthright), keeper, jail)
+    let origin = match birth.purpose {
+        Purpose::Berth => Origin::Waits(birthright),
+        Purpose::Attempt => Origin::IsAwaited(birthright),
+    };
+    worker::live(berth, origin, keeper, &birth.jail)
 }

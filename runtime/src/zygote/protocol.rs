@@ -21,6 +21,8 @@ pub(crate) const SPEECH: Speech = Speech {
 pub(crate) struct Birth {
     /// Where it is born.
     pub(crate) place: Birthplace,
+    /// What for.
+    pub(crate) purpose: Purpose,
     /// How it is jailed.
     pub(crate) jail: Jail,
 }
@@ -34,6 +36,17 @@ pub(crate) enum Birthplace {
     Doors,
     /// It is born in the directory that comes with it.
     Directory,
+}
+
+/// What a worker is born for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Purpose {
+    /// To wait at a berth, warmed up, for whatever comes.
+    Berth,
+    /// For an attempt, which it will find to be read as soon as it is up: to warm up
+    /// first would take longer than it saves.
+    Attempt,
 }
 
 /// What a zygote says.

@@ -11,7 +11,7 @@ use stint_jail::{Identity, Layer, LayerSet};
 use stint_runtime::keeper::client::Lifetime;
 
 use crate::node::Node;
-use crate::site::{Site, berthed, until, workers};
+use crate::site::{Site, berthed, fertile, until, workers};
 
 const LONG: Span = Span::from_secs(60);
 
@@ -41,8 +41,16 @@ async fn two(site: &Site, node: &mut Node) -> Vec<i32> {
 }
 
 pub(crate) async fn workers_are_in_the_jail_that_their_keeper_tells_of() {
-    let site = Site::new(Lifetime::Outlives);
+    are_jailed(Site::new(Lifetime::Outlives)).await;
+}
+
+pub(crate) async fn workers_that_are_born_for_an_attempt_are_in_that_jail_too() {
+    are_jailed(Site::new(Lifetime::Outlives).with_berths(0)).await;
+}
+
+async fn are_jailed(site: Site) {
     let mut node = site.connect_leased().await;
+    fertile(node.pid()).await;
     let held = node.kept.jail.held;
     if is_root() {
         assert_eq!(held, LayerSet::ALL, "{}", node.kept.jail);

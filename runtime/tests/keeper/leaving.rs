@@ -63,7 +63,7 @@ pub(crate) async fn a_keeper_that_nobody_talks_to_goes() {
         let keeper = Command::new(EXE)
             .arg("__keeper")
             .arg(&site.options().dir)
-            .args(["auto", lifetime])
+            .args(["auto", lifetime, "16"])
             .stderr(Stdio::null())
             .spawn()
             .unwrap();

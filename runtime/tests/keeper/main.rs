@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod attempts;
+mod bursting;
 mod compiling;
 mod jailed;
 mod leaving;
@@ -52,6 +53,7 @@ const TESTS: &[Test] = tests! {
     }
     jailed::{
         workers_are_in_the_jail_that_their_keeper_tells_of,
+        workers_that_are_born_for_an_attempt_are_in_that_jail_too,
         a_worker_that_waits_is_jailed_before_it_knows_of_a_job,
         an_outcome_says_what_stood_between_the_attempt_and_the_machine,
         what_a_job_may_write_to_belongs_to_its_own_user,
@@ -91,6 +93,12 @@ const TESTS: &[Test] = tests! {
         a_worker_that_is_killed_while_it_is_assigned_is_replaced,
         nobody_waits_without_a_lease,
         a_thousand_starts_leave_nothing_behind,
+    }
+    bursting::{
+        where_nobody_waits_a_worker_is_born_for_the_attempt,
+        an_attempt_can_be_killed_before_its_worker_is_born,
+        a_zygote_that_dies_while_it_bears_is_not_missed,
+        a_zygote_that_stands_still_is_replaced,
     }
     strangers::{
         garbage_is_cut_off_and_disturbs_nobody,

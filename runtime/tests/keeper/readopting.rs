@@ -161,7 +161,7 @@ pub(crate) async fn a_directory_has_one_keeper() {
     let second = Command::new(EXE)
         .arg("__keeper")
         .arg(dir)
-        .args(["auto", "outlives"])
+        .args(["auto", "outlives", "16"])
         .output()
         .unwrap();
     assert!(!second.status.success());

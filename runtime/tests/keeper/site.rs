@@ -13,7 +13,7 @@ use stint_api::link::{Grant, Plan, RetryBudget};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::tasks::TaskRange;
 use stint_api::time::Span;
-use stint_runtime::keeper::client::{Lifetime, LimitsMode, Options, connect_or_spawn};
+use stint_runtime::keeper::client::{BERTHS, Lifetime, LimitsMode, Options, connect_or_spawn};
 use stint_runtime::keeper::protocol::StartOrder;
 use stint_sandbox::Profile;
 use tempfile::TempDir;
@@ -55,6 +55,7 @@ impl Site {
             options: Options {
                 dir,
                 limits: LimitsMode::Auto,
+                berths: BERTHS,
                 lifetime,
             },
             temporary,
@@ -64,6 +65,12 @@ impl Site {
     /// As on a machine where no cgroup can be written.
     pub(crate) fn without_cgroups(mut self) -> Self {
         self.options.limits = LimitsMode::Off;
+        self
+    }
+
+    /// Where only so many workers may wait.
+    pub(crate) fn with_berths(mut self, berths: u16) -> Self {
+        self.options.berths = berths;
         self
     }
 
@@ -282,6 +289,19 @@ pub(crate) fn berthed(keeper: i32) -> Vec<i32> {
 /// Zygotes of `keeper`.
 pub(crate) fn zygotes(keeper: i32) -> Vec<i32> {
     named(keeper, "stint-zygote")
+}
+
+/// Whether a process waits for a message.
+pub(crate) fn is_waiting(pid: i32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|at| at.contains("unix_stream"))
+}
+
+/// Waits until `keeper` has a zygote that can bear.
+pub(crate) async fn fertile(keeper: i32) {
+    until("a zygote is ready", || {
+        zygotes(keeper).into_iter().any(is_waiting)
+    })
+    .await;
 }
 
 /// Compilers of `keeper`.

@@ -11,7 +11,9 @@ use stint_api::time::Span;
 use stint_runtime::keeper::client::{Event, Lifetime};
 
 use crate::node::Node;
-use crate::site::{Site, berthed, children, is_gone, kill, until, workers, workers_of, zygotes};
+use crate::site::{
+    Site, berthed, children, is_gone, is_waiting, kill, until, workers, workers_of, zygotes,
+};
 
 const LONG: Span = Span::from_secs(60);
 /// Groups of the tree, and of each leaf, at most.
@@ -29,11 +31,6 @@ async fn two_wait(node: &Node) -> Vec<i32> {
     })
     .await;
     berthed(keeper)
-}
-
-/// Whether a process waits for a message.
-fn is_waiting(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|at| at.contains("unix_stream"))
 }
 
 pub(crate) async fn a_start_takes_a_worker_that_waits() {
