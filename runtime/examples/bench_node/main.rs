@@ -33,6 +33,8 @@ type Fault = Box<dyn Error>;
 const ROUNDS: usize = 20;
 /// Another number of them, to look at something in particular.
 const ROUNDS_VARIABLE: &str = "STINT_BENCH_ROUNDS";
+/// Kinds of rows to which the benchmark is narrowed down, separated by commas.
+const ONLY: &str = "STINT_BENCH_ONLY";
 
 fn main() -> ExitCode {
     if let Some(code) = stint_runtime::enter() {
@@ -55,6 +57,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether rows of this kind are asked for: all are, unless [`ONLY`] names some.
+fn wanted(rows: &str) -> bool {
+    let only = std::env::var(ONLY).unwrap_or_default();
+    only.is_empty() || only.split(',').any(|wanted| wanted == rows)
 }
 
 fn measure(
@@ -84,17 +92,32 @@ fn measure(
         let mut shared = Site::open(&dir.join("shared"), BERTHS).await?;
         for _ in 0..rounds {
             peers.starts(&mut table)?;
-            starts::warm(&mut site, &mut table).await?;
-            starts::cold(&mut cold, &mut table).await?;
-            starts::burst(&mut cold, &mut table).await?;
-            starts::packed(&mut shared, &mut table).await?;
-            ends::deadlines(&mut site, &mut table).await?;
-            ends::out_of_memory(&mut site, &mut table).await?;
-            ends::again(&mut site, &mut table).await?;
-            ends::readopted(&mut site, &mut table).await?;
+            if wanted("starts") {
+                starts::warm(&mut site, &mut table).await?;
+                starts::cold(&mut cold, &mut table).await?;
+                starts::burst(&mut cold, &mut table).await?;
+            }
+            if wanted("packed") {
+                starts::packed(&mut shared, &mut table).await?;
+            }
+            if wanted("runs") {
+                starts::run(&mut shared, &mut table).await?;
+            }
+            if wanted("deadlines") {
+                ends::deadlines(&mut site, &mut table).await?;
+            }
+            if wanted("memory") {
+                ends::out_of_memory(&mut site, &mut table).await?;
+            }
+            if wanted("failures") {
+                ends::again(&mut site, &mut table).await?;
+                ends::readopted(&mut site, &mut table).await?;
+            }
         }
-        share::cpu(&mut site, &mut table).await?;
-        share::memory(&mut site, &mut table).await?;
+        if wanted("shares") {
+            share::cpu(&mut site, &mut table).await?;
+            share::memory(&mut site, &mut table).await?;
+        }
         table.print(peers::BASE);
         site.close().await?;
         shared.close().await?;

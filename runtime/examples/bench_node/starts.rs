@@ -20,6 +20,8 @@ const COLD: usize = 10;
 const BURST: usize = 100;
 /// Attempts that share a worker, in a turn.
 const PACKED: usize = 500;
+/// Tasks of a run, in a turn; it ends earlier when its time is over.
+const RUN: u32 = 2_000;
 
 /// A worker waits; it has not seen the module.
 pub(crate) async fn warm(site: &mut Site, table: &mut Table) -> Result<(), Fault> {
@@ -141,5 +143,22 @@ pub(crate) async fn packed(site: &mut Site, table: &mut Table) -> Result<(), Fau
         rate,
         "a second",
     );
+    Ok(())
+}
+
+/// No-op tasks that a worker goes through by itself, with the directories and variables
+/// that a node gives: what most tasks of an array are.
+pub(crate) async fn run(site: &mut Site, table: &mut Table) -> Result<(), Fault> {
+    const EACH: &str = "packed no-op task of a run: each";
+    // The worker is there, and has what it needs.
+    site.run_through(RUN / 4).await?;
+    let (cpu, start) = (site.cpu(), now());
+    let tasks = site.run_through(RUN).await?;
+    let each = (now() - start) / tasks;
+    let cpu = site.cpu().saturating_sub(cpu) / tasks;
+    table.took(EACH, each);
+    table.cpu(EACH, cpu);
+    let rate = 1.0 / each.as_secs_f64();
+    table.value("packed no-op tasks of a run", rate, "a second");
     Ok(())
 }

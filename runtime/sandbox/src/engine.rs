@@ -2,9 +2,12 @@
 //! what compiles and what runs agree, so that artifacts fit.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use stint_scan::Profile;
 use wasmtime::{Collector, Config, Engine, WasmBacktraceDetails};
+
+use crate::stack::Stacks;
 
 /// The stack that a guest may fill: what a native program has by default, so
 /// that what recurses there recurses here.
@@ -37,6 +40,7 @@ pub(crate) fn compiling(profile: Profile) -> Result<Engine, EngineError> {
 pub(crate) fn running(profile: Profile) -> Result<Engine, EngineError> {
     let mut config = config(profile);
     config.enable_compiler(false);
+    config.with_host_stack(Arc::new(Stacks::default()));
     make(profile, config)
 }
 

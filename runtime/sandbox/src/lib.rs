@@ -36,6 +36,7 @@ mod outcome;
 mod plan;
 mod pulse;
 mod run;
+mod stack;
 mod stubs;
 mod warm_up;
 mod wasi;

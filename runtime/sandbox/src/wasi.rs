@@ -7,9 +7,9 @@ use std::os::fd::OwnedFd;
 
 use wasmtime::{Caller, Engine, Extern, Linker, Trap};
 use wasmtime_wasi::p1::{self, WasiP1Ctx};
-use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
+use wasmtime_wasi::{FsPerms, WasiCtxBuilder, WasiView as _};
 
-use crate::given::Given;
+use crate::given::{Entered, Given};
 use crate::here::Here;
 use crate::limiter::Limiter;
 use crate::logs::Log;
@@ -127,9 +127,18 @@ pub(crate) fn host(guest: &Guest, given: &Given) -> Result<(Host, [Log; 2]), Pre
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    enter(&mut wasi, guest, &given.dirs)?;
+    let entered = given.entered.get();
+    if entered.is_none() {
+        enter(&mut wasi, guest, &given.dirs)?;
+    }
+    let mut wasi = wasi.build_p1();
+    let filesystem = wasi.ctx().ctx.filesystem();
+    match entered {
+        Some(entered) => filesystem.clone_from(&entered.0),
+        None => drop(given.entered.set(Entered(filesystem.clone()))),
+    }
     let host = Host {
-        wasi: wasi.build_p1(),
+        wasi,
         limiter: Limiter::new(guest.memory_limit_bytes),
         pulse: given.pulse,
     };
