@@ -2,19 +2,19 @@
 //! language: a kit says how its module is entered, which files it reads, and
 //! where in its arguments the script goes.
 
+mod script;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Digest, Namespace};
-use crate::job::{
-    ENTRIES_MAX, ENTRY_BYTES_MAX, InvalidSpec, JobSpec, check, check_variables, is_file_name,
-};
+use crate::job::{ENTRIES_MAX, ENTRY_BYTES_MAX, InvalidSpec, JobSpec, check, check_variables};
 use crate::quantity::Bytes;
 use crate::time::{Span, Time};
 
-/// Most bytes of a script: source that people write has kilobytes.
-pub const SCRIPT_BYTES_MAX: u64 = 4 << 20;
+pub use script::{BESIDE_BYTES_MAX, BESIDE_MAX, SCRIPT_BYTES_MAX, Script, ScriptFile};
+
 /// Most bytes of one file beside a module.
 pub const FILE_BYTES_MAX: u64 = 512 << 20;
 /// Most bytes of the list of a kit's files.
@@ -27,6 +27,8 @@ pub const FILES_BYTES_MAX: u64 = 2 << 30;
 pub const DIRS_MAX: usize = 8;
 /// Most imports that a kit answers with a constant.
 pub const STUBS_MAX: usize = 16;
+/// Most packages that a kit says are in it.
+pub const AVAILABLE_MAX: usize = 1_024;
 /// Most bytes of a path that a guest sees.
 const PATH_BYTES_MAX: usize = 512;
 /// Longest text for people.
@@ -125,6 +127,9 @@ pub struct KitSpec {
     /// Environment variables; the job's own win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// What scripts can import without bringing it along, each with its version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub available: BTreeMap<String, String>,
     /// Memory that a script should have when nobody says how much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Bytes>,
@@ -206,16 +211,6 @@ pub struct ManifestFile {
     pub bytes: Bytes,
 }
 
-/// The script of a job, put before by `PUT /v1/files`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Script {
-    /// Its name, for example `analysis.py`.
-    pub name: String,
-    /// Its sha-256.
-    pub digest: Digest,
-}
-
 impl Kit {
     /// All arguments of a job that runs `script` with it.
     pub fn arguments(&self, script: &str, args: &[String]) -> Vec<String> {
@@ -282,6 +277,15 @@ impl KitSpec {
         check("args", names_the_script, || {
             format!("none of them holds {SCRIPT}, so that no script would be run")
         })?;
+        let few = self.available.len() <= AVAILABLE_MAX;
+        let named = |(name, version): (&String, &String)| {
+            short(name) && version.chars().count() <= TEXT_CHARS_MAX
+        };
+        check("available", few && self.available.iter().all(named), || {
+            format!(
+                "at most {AVAILABLE_MAX} names and versions, each of {TEXT_CHARS_MAX} characters at most"
+            )
+        })?;
         check_variables(&self.env)
     }
 }
@@ -327,18 +331,6 @@ impl Manifest {
             self.files()
                 .fold(0, |sum, file| sum.saturating_add(file.bytes.0)),
         )
-    }
-}
-
-impl Script {
-    /// Checks its name.
-    pub(crate) fn validate(&self) -> Result<(), InvalidSpec> {
-        check("script.name", is_file_name(&self.name), || {
-            format!(
-                "`{}` is not a file name; use at most 63 letters, digits, `-`, `_`, `.`",
-                self.name
-            )
-        })
     }
 }
 

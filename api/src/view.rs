@@ -388,6 +388,9 @@ pub enum EventKind {
         /// Seconds until the node tries again; absent when it does not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_in_seconds: Option<f64>,
+        /// Whether the tasks are done with it.
+        #[serde(default, rename = "final")]
+        is_final: bool,
     },
     /// A node was lost with tasks of this job; they wait for another.
     NodeLost {

@@ -110,7 +110,7 @@ impl Draft {
         let digest = client.put_file(file).await?.digest;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let name = name.into_owned();
-        let named = JobSpec::of_script(kit.name, Script { name, digest });
+        let named = JobSpec::of_script(kit.name, Script::new(name, digest));
         let memory = kit.spec.memory.filter(|_| !self.names_memory);
         Ok(JobSpec {
             module: named.module,

@@ -73,15 +73,13 @@ impl Progress {
                 attempt,
                 tasks,
                 outcome,
-                retry_in_seconds,
+                is_final,
                 ..
             } => {
-                let is_final = retry_in_seconds.is_none()
-                    && outcome.blame() != stint_api::outcome::Blame::Cluster;
-                if is_final {
+                if *is_final {
                     self.bar.inc(self.newly_done(attempt.task, *tasks));
                 }
-                if *outcome != Outcome::Succeeded && !is_final {
+                if *outcome != Outcome::Succeeded && !*is_final {
                     self.note(&line(event));
                 }
             }
@@ -153,6 +151,7 @@ pub(crate) fn line(event: &Event) -> String {
             outcome,
             usage,
             retry_in_seconds,
+            is_final: _,
         } => {
             let last = attempt.task + tasks.saturating_sub(1);
             let which = match tasks {

@@ -160,13 +160,13 @@ fn an_array_of_scripts_reads_an_input_with_pandas() {
     let site = site();
     let table = "month,delay\n1,10\n1,20\n2,5\n3,0\n";
     std::fs::write(site.dir().join("table.csv"), table).unwrap();
-    let text = "import json, os\n\
+    let text = "import stint\n\
                 import numpy as np, pandas as pd\n\
-                table = pd.read_csv('/in/table')\n\
-                month = int(os.environ['STINT_TASK_INDEX']) + 1\n\
+                table = pd.read_csv(stint.input('table'))\n\
+                month = stint.task_index() + 1\n\
+                stint.progress(0.5, 'read')\n\
                 mean = table[table.month == month].delay.mean()\n\
-                with open('/out/result.json', 'w') as file:\n\
-                \x20   json.dump({'month': month, 'mean': float(np.round(mean, 1))}, file)\n";
+                stint.result({'month': np.int64(month), 'mean': np.round(mean, 1)})\n";
     let path = script(site.dir(), "mean.py", text);
     let id = site.stint([
         "submit",
@@ -186,5 +186,11 @@ fn an_array_of_scripts_reads_an_input_with_pandas() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["result"]["mean"].clone())
         .collect();
     assert_eq!(means, [15.0, 5.0, 0.0]);
+    let last = format!("/v1/jobs/{}/results?from=2", id.stdout.trim());
+    let (_, last) = site.get(&last).unwrap();
+    assert_eq!(
+        (&last["task"], &last["result"]["month"]),
+        (&json!(2), &json!(3))
+    );
     site.stop_and_check();
 }

@@ -11,7 +11,8 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 use stint_api::id::Digest;
 use stint_api::kit::{
-    CompileBudget, Entry, KitSpec, Manifest, ManifestDir, ManifestFile, Returns, Stub,
+    AVAILABLE_MAX, CompileBudget, Entry, KitSpec, Manifest, ManifestDir, ManifestFile, Returns,
+    Stub,
 };
 use stint_api::quantity::Bytes;
 use stint_api::time::Span;
@@ -44,6 +45,19 @@ const PLOT_DATA: &str = "matplotlib/mpl-data.zip";
 const HELD_BYTES_MAX: u64 = 64 << 20;
 /// Where the interpreter looks for its library.
 const LIB: &str = "/usr/local/lib";
+/// Where it finds what is ours.
+const OURS: &str = "/usr/local/lib/stint";
+/// What scripts see of us: functions over the files and variables that any program is given.
+const AUTHOR: &str = include_str!("../../../sdk/python/src/stint/__init__.py");
+/// What the script is entered by.
+const START: &str = include_str!("start.py");
+/// Enters that; it leaves no name to the script.
+const ENTER: &str =
+    "__import__('sys').path.append('/usr/local/lib/stint') or __import__('start').run()";
+/// What the interpreter is called.
+const PROGRAM: &str = "/usr/local/bin/python.wasm";
+/// Where a script is, and what came with it.
+const SCRIPTS: &str = "/job";
 /// Where a guest may write.
 const WRITABLE: &str = "/scratch";
 /// Memory that a script with pandas is at home in.
@@ -152,6 +166,8 @@ fn unpack_zip(wheel: File, into: &Unpacked) -> anyhow::Result<KitSpec> {
     let name = format!("python{}{}.zip", version.0, version.1);
     let library = into.keep(&name, wheel.read(&library)?)?;
     let data = plot_data(into, &library)?;
+    let ours = [("stint/__init__.py", AUTHOR), ("start.py", START)];
+    let ours = ours.map(|(path, text)| into.keep(path, text.as_bytes()));
     let manifest = Manifest {
         dirs: vec![
             ManifestDir {
@@ -163,6 +179,10 @@ fn unpack_zip(wheel: File, into: &Unpacked) -> anyhow::Result<KitSpec> {
                 at: format!("{LIB}/{name}/{}", PLOT_DATA.trim_end_matches(".zip")),
                 files: data,
             },
+            ManifestDir {
+                at: OURS.to_owned(),
+                files: ours.into_iter().collect::<Result<_, _>>()?,
+            },
         ],
     };
     let list = serde_json::to_vec(&manifest)?;
@@ -171,7 +191,10 @@ fn unpack_zip(wheel: File, into: &Unpacked) -> anyhow::Result<KitSpec> {
         "CPython {}.{} with numpy, pandas, scipy, scikit-learn, statsmodels and matplotlib",
         version.0, version.1
     );
-    Ok(spec(about, module.digest, list.digest))
+    Ok(KitSpec {
+        available: available(&text),
+        ..spec(about, module.digest, list.digest)
+    })
 }
 
 /// Unpacks the archive in the library.
@@ -198,6 +221,18 @@ fn python_version(contents: &str) -> Option<(u32, u32)> {
     Some((parts.next()??, parts.next()??))
 }
 
+/// Of the lines `package numpy 2.5.2`, and Python itself.
+fn available(contents: &str) -> BTreeMap<String, String> {
+    let lines = contents.lines().take(AVAILABLE_MAX);
+    let named = lines.filter_map(|line| match line.strip_prefix("package ") {
+        Some(package) => package.split_once(' '),
+        None => line.starts_with("python ").then(|| line.split_once(' '))?,
+    });
+    named
+        .map(|(name, version)| (name.to_owned(), version.trim().to_owned()))
+        .collect()
+}
+
 fn spec(about: String, module: Digest, files: Digest) -> KitSpec {
     let env = [
         ("HOME", WRITABLE),
@@ -221,11 +256,12 @@ fn spec(about: String, module: Digest, files: Digest) -> KitSpec {
         },
         files: Some(files),
         suffix: Some(SUFFIX.to_owned()),
-        scripts: "/job".to_owned(),
-        args: ["/usr/local/bin/python.wasm", "{script}", "{args}"]
+        scripts: SCRIPTS.to_owned(),
+        args: [PROGRAM, "-c", ENTER, "{script}", "{args}"]
             .map(str::to_owned)
             .to_vec(),
         env: BTreeMap::from(env),
+        available: BTreeMap::new(),
         memory: Some(MEMORY),
         // It takes 100 s of CPU time here; other machines are slower, and other versions larger.
         compile: Some(CompileBudget {
@@ -249,6 +285,11 @@ mod tests {
             Some((3, 15))
         );
         assert_eq!(python_version("package x 1\n"), None);
+        assert!(START.contains(&format!("\"{SCRIPTS}\"")) && ENTER.contains(OURS));
+        assert!(START.contains(&format!("\"{PROGRAM}\"")));
+        let known = available("python 3.15.0\npackage numpy 2.5.2\npin x y.whl\n");
+        assert_eq!(known["numpy"], "2.5.2");
+        assert_eq!((known["python"].as_str(), known.len()), ("3.15.0", 2));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! files/<digest>               fetched, as it came
 //! kits/<manifest's digest>/0/  the first of the kit's directories, as a guest sees it
 //! slots/<attempt>/kit          a link to the layout that the attempt reads: it stays meanwhile
-//! slots/<attempt>/script/      the script, under its name
+//! slots/<attempt>/script/      the script, and what lies beside it, under their names
 //! ```
 
 use std::collections::BTreeSet;
@@ -68,10 +68,8 @@ pub(crate) struct Beside {
     layout: Option<PathBuf>,
     /// The kit's directories.
     pub(crate) dirs: Vec<KitDir>,
-    /// The script, as it was fetched.
-    script: PathBuf,
-    /// Its name.
-    name: String,
+    /// The script and what lies beside it, each as it was fetched, and its name.
+    files: Vec<(PathBuf, String)>,
     /// The directory in which the guest sees it.
     pub(crate) scripts: String,
 }
@@ -111,12 +109,15 @@ impl Kits {
         let step = |error: KitError| Outcome::StartFailed {
             step: format!("kit: {}", explain(&error)),
         };
-        let script = self.fetch(&plan.script.digest).await.map_err(step)?;
+        let mut files = Vec::new();
+        for (name, digest) in plan.script.all() {
+            let path = self.fetch(digest).await.map_err(step)?;
+            files.push((path, name.to_owned()));
+        }
         let mut beside = Beside {
             layout: None,
             dirs: Vec::new(),
-            script,
-            name: plan.script.name.clone(),
+            files,
             scripts: plan.scripts.clone(),
         };
         if let Some(digest) = &plan.files {
@@ -167,7 +168,9 @@ impl Beside {
     pub(crate) fn put(&self, slot: &Slot) -> io::Result<()> {
         let scripts = slot.scripts();
         fs::create_dir(&scripts)?;
-        link_or_copy(&File::open(&self.script)?, &scripts.join(&self.name))?;
+        for (path, name) in &self.files {
+            link_or_copy(&File::open(path)?, &scripts.join(name))?;
+        }
         match &self.layout {
             Some(layout) => symlink(layout, slot.root().join(LINK)),
             None => Ok(()),

@@ -30,6 +30,12 @@ impl RecordKey {
     pub fn pages_of(job: &JobId) -> String {
         format!("page/{}/{:010}/", job.namespace, job.number)
     }
+
+    /// What all keys of the pages of that chunk of `job` are greater than, and those of
+    /// the chunks before it are not.
+    pub fn before_pages(job: &JobId, chunk: u32) -> String {
+        format!("{}{chunk:05}/", Self::pages_of(job))
+    }
 }
 
 impl fmt::Display for RecordKey {
@@ -115,6 +121,9 @@ mod tests {
         }
         let page = RecordKey::Page(job.clone(), 0, 0).to_string();
         assert!(page.starts_with(&RecordKey::pages_of(&job)));
+        let before = RecordKey::before_pages(&job, 3);
+        assert!(RecordKey::Page(job.clone(), 2, u32::MAX).to_string() < before);
+        assert!(before < RecordKey::Page(job.clone(), 3, 0).to_string());
         assert!("pod/x".parse::<RecordKey>().is_err());
     }
 }

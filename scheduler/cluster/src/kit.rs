@@ -137,6 +137,9 @@ impl Cluster {
             namespace: spec.namespace.clone(),
         })?;
         spec.module = kit.spec.module;
-        Ok(Some(Box::new(kit.clone())))
+        let mut kit = Box::new(kit.clone());
+        // Of interest before a job is there, and a hundred lines in each job's record.
+        kit.spec.available.clear();
+        Ok(Some(kit))
     }
 }

@@ -90,6 +90,9 @@ pub struct PageIndex {
     job: JobId,
     counts: BTreeMap<u32, u32>,
     truncated: bool,
+    chunk_tasks: u32,
+    /// Results of earlier tasks are not wanted.
+    first: TaskIndex,
 }
 
 /// What the pages of a job say.
@@ -104,12 +107,32 @@ pub struct History {
 }
 
 impl PageIndex {
-    pub(crate) fn new(job: JobId, counts: BTreeMap<u32, u32>, truncated: bool) -> Self {
+    pub(crate) fn new(
+        job: JobId,
+        (counts, truncated): (BTreeMap<u32, u32>, bool),
+        chunk_tasks: u32,
+    ) -> Self {
         Self {
             job,
             counts,
             truncated,
+            chunk_tasks,
+            first: 0,
         }
+    }
+
+    /// Those with results of the task `first` and later ones, and of no others.
+    #[must_use]
+    pub fn since(mut self, first: TaskIndex) -> Self {
+        let chunk = first / self.chunk_tasks;
+        self.counts = self.counts.split_off(&chunk);
+        self.first = first;
+        self
+    }
+
+    /// What to load after: the keys of all pages are greater.
+    pub fn start(&self) -> String {
+        RecordKey::before_pages(&self.job, self.first / self.chunk_tasks)
     }
 
     /// Prefix of the keys to load and give to [`Self::read`].
@@ -148,6 +171,7 @@ impl PageIndex {
         Ok(History {
             attempts,
             results: results
+                .split_off(&self.first)
                 .into_iter()
                 .map(|(task, result)| ResultLine { task, result })
                 .collect(),

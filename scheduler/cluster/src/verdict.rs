@@ -254,6 +254,7 @@ impl Cluster {
             outcome: attempt.outcome.clone(),
             usage: attempt.usage,
             retry_in_seconds,
+            is_final: attempt.is_final,
         };
         draft.event(&ended.id.job, what);
     }

@@ -137,10 +137,15 @@ impl Cluster {
 
     /// Where to find the attempts and results of a job.
     pub fn pages(&self, id: &JobId) -> Option<PageIndex> {
-        let chunks = self.jobs.get(id)?.chunks();
+        let job = self.jobs.get(id)?;
+        let chunks = job.chunks();
         let counts = chunks.iter().map(|(index, chunk)| (*index, chunk.pages));
         let truncated = chunks.values().any(|chunk| chunk.dropped > 0);
-        Some(PageIndex::new(id.clone(), counts.collect(), truncated))
+        Some(PageIndex::new(
+            id.clone(),
+            (counts.collect(), truncated),
+            job.record.chunk_tasks,
+        ))
     }
 
     /// Every node that did not leave, by name.

@@ -35,7 +35,9 @@ pub(super) async fn submit(
     let _under_way = under_way.transpose()?;
     // One script may be what many jobs run.
     let scripts = jobs.iter().filter_map(|spec| spec.script.clone());
-    let scripts: BTreeMap<_, _> = scripts.map(|script| (script.digest, script)).collect();
+    let scripts: BTreeMap<_, _> = scripts
+        .map(|script| ((script.digest, script.files.clone()), script))
+        .collect();
     for script in scripts.values() {
         kits::check_script(&api, script).await?;
     }

@@ -223,6 +223,7 @@ async fn snapshot(api: &Arc<Api>, job: &JobId) -> Result<(JobView, u64, Vec<Even
             outcome: ended.outcome,
             usage: ended.usage,
             retry_in_seconds: None,
+            is_final: ended.is_final,
         };
         (ended.ended_at, what)
     }));

@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use stint_api::id::{Digest, is_name};
 use stint_api::kit::{
-    Kit, KitList, KitSpec, MANIFEST_BYTES_MAX, Manifest, SCRIPT_BYTES_MAX, Script,
+    BESIDE_BYTES_MAX, Kit, KitList, KitSpec, MANIFEST_BYTES_MAX, Manifest, SCRIPT_BYTES_MAX, Script,
 };
 use stint_api::quantity::Bytes;
 use stint_api::time::Time;
@@ -83,13 +83,21 @@ pub(super) async fn show(
     kit.map(Json).ok_or(ApiError::NoKit { name, namespace })
 }
 
-/// Checks that a job's script was put and is not too large.
+/// Checks that a job's script and what lies beside it were put, and are not too large.
 pub(super) async fn check_script(api: &Api, script: &Script) -> Result<(), ApiError> {
     let found = known(api, script.digest, "the script").await?;
     if found.bytes > SCRIPT_BYTES_MAX {
         return Err(ApiError::BodyTooLarge {
             max: SCRIPT_BYTES_MAX,
         });
+    }
+    let mut bytes: u64 = 0;
+    for file in &script.files {
+        let found = known(api, file.digest, "a file beside the script").await?;
+        bytes = bytes.saturating_add(found.bytes);
+    }
+    if bytes > BESIDE_BYTES_MAX {
+        return Err(ApiError::BesideTooLarge { bytes });
     }
     Ok(())
 }

@@ -26,6 +26,7 @@ use super::link::OrdersParams;
 use super::logs::LogParams;
 use super::modules::{OfParams, PushParams};
 use super::nodes::DrainParams;
+use super::pages::ResultParams;
 use super::steer::RerunParams;
 
 /// The schema of a type, with what it refers to among the components.
@@ -119,7 +120,8 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/jobs/{id}/events", "Follow what happens to a job; resumes after `Last-Event-ID`, and ends with an event `end`", Content::Events(of::<Event>)),
     get("/v1/jobs/{id}/logs", "Read or follow what a job writes; resumes after `Last-Event-ID`, and ends with an event `end`", Content::Events(of::<LogChunk>))
         .with(inline::<LogParams>),
-    get("/v1/jobs/{id}/results", "What a job's tasks returned", Content::Other(NDJSON, "one object `{\"task\", \"result\"}` a line, ascending by task")),
+    get("/v1/jobs/{id}/results", "What a job's tasks returned", Content::Other(NDJSON, "one object `{\"task\", \"result\"}` a line, ascending by task"))
+        .with(inline::<ResultParams>),
     get("/v1/modules", "Push a module", Content::Json(of::<ModuleView>))
         .takes("put", Content::Other(WASM, "the module's bytes"), "201")
         .with(inline::<PushParams>),

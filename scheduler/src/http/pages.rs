@@ -12,12 +12,13 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use stint_api::id::JobId;
+use serde::Deserialize;
+use stint_api::id::{JobId, TaskIndex};
 use stint_api::view::{AttemptView, ResultLine, TasksView};
 use stint_cluster::{PageIndex, RecordKey};
 use stint_store::Record;
 
-use super::extract::Segment;
+use super::extract::{Params, Segment};
 use super::problem::ApiError;
 use super::{Api, Shared};
 
@@ -49,8 +50,8 @@ impl Pages {
     fn new(api: Arc<Api>, index: PageIndex) -> Self {
         Self {
             api,
+            after: Some(index.start()),
             index,
-            after: None,
             at_end: false,
         }
     }
@@ -130,16 +131,26 @@ pub(super) async fn tasks(
     }))
 }
 
+/// Which results of a job.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResultParams {
+    /// The first task whose result is wanted; 0 when absent.
+    #[serde(default)]
+    from: TaskIndex,
+}
+
 /// `GET /v1/jobs/{id}/results`: one line a task, ascending.
 pub(super) async fn results(
     State(api): Shared,
     Segment(id): Segment<JobId>,
+    Params(params): Params<ResultParams>,
 ) -> Result<Response, ApiError> {
     let wanted = id.clone();
     let index = api.driver.call(move |turn| turn.cluster.pages(&wanted));
     let index = index.await?.ok_or(ApiError::NoJob(id))?;
     let results = Results {
-        pages: Pages::new(api, index),
+        pages: Pages::new(api, index.since(params.from)),
         gathered: Vec::new(),
         chunk: None,
         lines: VecDeque::new(),

@@ -10,6 +10,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use stint_api::id::{Digest, JobId, Namespace, NodeId, ParseIdError};
 use stint_api::job::InvalidSpec;
+use stint_api::kit::BESIDE_BYTES_MAX;
 use stint_api::problem::{PROBLEM_JSON, Problem};
 use stint_cluster::{
     BatchError, HelloError, JobsError, KitError, NamespaceError, RerunError, StaleGeneration,
@@ -44,6 +45,8 @@ pub(crate) enum ApiError {
     BodySlow,
     #[error("the body is larger than {max} bytes, the most that is taken here")]
     BodyTooLarge { max: u64 },
+    #[error("the files beside the script have {bytes} bytes together; at most {BESIDE_BYTES_MAX}")]
+    BesideTooLarge { bytes: u64 },
     #[error("the token is missing or wrong")]
     Unauthorized,
     #[error("a web page asks for it, and pages may not change what is here")]
@@ -169,7 +172,7 @@ impl ApiError {
             Self::MediaType { .. } => &kinds::MEDIA_TYPE,
             Self::BodyCut => &kinds::BODY_CUT,
             Self::BodySlow => &kinds::BODY_SLOW,
-            Self::BodyTooLarge { .. } => &kinds::BODY_TOO_LARGE,
+            Self::BodyTooLarge { .. } | Self::BesideTooLarge { .. } => &kinds::BODY_TOO_LARGE,
             Self::Unauthorized => &kinds::UNAUTHORIZED,
             Self::ForeignPage | Self::ForeignHost { .. } => &kinds::FOREIGN_PAGE,
             Self::NoRoute { .. } => &kinds::NO_ROUTE,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use stint_api::id::{Digest, Namespace};
 use stint_api::job::JobSpec;
-use stint_api::kit::{Entry, KitSpec, Returns, Script, Stub};
+use stint_api::kit::{Entry, KitSpec, Returns, Script, ScriptFile, Stub};
 
 use super::{Site, within};
 
@@ -37,6 +37,7 @@ fn kit(files: &[u8]) -> KitSpec {
         scripts: "/job".into(),
         args: vec!["x".into(), "{script}".into()],
         env: std::collections::BTreeMap::new(),
+        available: std::collections::BTreeMap::new(),
         memory: None,
         compile: None,
     }
@@ -99,9 +100,13 @@ async fn a_script_is_put_before_the_job_that_runs_it() {
     for part in [files(), b"library".to_vec(), reactor()] {
         site.put(&part).await;
     }
+    let beside = ScriptFile {
+        name: "b.s".into(),
+        digest: digest(b"beside"),
+    };
     let script = Script {
-        name: "a.s".into(),
-        digest: digest(b"script"),
+        files: vec![beside],
+        ..Script::new("a.s".into(), digest(b"script"))
     };
     let spec = JobSpec::of_script("k".into(), script);
     let refused = async |key: &str| {
@@ -110,6 +115,8 @@ async fn a_script_is_put_before_the_job_that_runs_it() {
     };
     assert_eq!(refused("1").await, "urn:stint:file-unknown");
     site.put(b"script").await;
+    assert_eq!(refused("2").await, "urn:stint:file-unknown");
+    site.put(b"beside").await;
     assert_eq!(refused("2").await, "urn:stint:kit-unknown");
     client
         .add_kit(&Namespace::default(), "k", &kit(&files()))

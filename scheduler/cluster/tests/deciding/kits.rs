@@ -31,6 +31,7 @@ fn kit(module: Digest) -> KitSpec {
         env: [("A", "kit"), ("B", "kit")]
             .map(|(k, v)| (k.into(), v.into()))
             .into(),
+        available: std::collections::BTreeMap::new(),
         memory: None,
         compile: None,
     }
@@ -63,10 +64,7 @@ impl Site {
 }
 
 fn script() -> JobSpec {
-    let script = Script {
-        name: "a.s".into(),
-        digest: Digest([4; 32]),
-    };
+    let script = Script::new("a.s".into(), Digest([4; 32]));
     let mut spec = JobSpec::of_script("k".into(), script);
     spec.memory = SLOT.memory;
     spec.args = vec!["1".into(), "2".into()];
