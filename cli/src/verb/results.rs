@@ -1,7 +1,11 @@
 //! `stint results`: what a job's tasks returned.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
 use stint_api::client::Client;
@@ -9,8 +13,8 @@ use stint_api::id::JobId;
 use stint_api::view::ResultLine;
 
 use crate::args::Global;
+use crate::connect;
 use crate::failure::hinted;
-use crate::{connect, show};
 
 /// Most results of a table, which is held in memory until its columns are known: 64 KiB each
 /// at most, and usually some hundred bytes.
@@ -42,32 +46,44 @@ enum Shape {
 
 pub(crate) async fn perform(global: Global, args: ResultsArgs) -> anyhow::Result<()> {
     let client = connect::required(&global)?;
-    match args.format {
-        Shape::Json => {
-            let mut results = client.results(&args.job).await?;
-            while let Some(line) = results.next().await? {
-                show::json(&line)?;
-            }
-            Ok(())
-        }
-        Shape::Csv => print_table(&client, &args.job).await,
-    }
+    write(&client, &args.job, args.format, &mut io::stdout().lock()).await
 }
 
-async fn print_table(client: &Client, job: &JobId) -> anyhow::Result<()> {
+/// Writes what the tasks of a job returned to a file, as its name asks for.
+pub(crate) async fn write_to(client: &Client, job: &JobId, path: &Path) -> anyhow::Result<()> {
+    let is_table = path.extension().is_some_and(|suffix| suffix == "csv");
+    let shape = if is_table { Shape::Csv } else { Shape::Json };
+    let unwritable = || format!("cannot write the results to `{}`", path.display());
+    let mut file = BufWriter::new(File::create(path).with_context(unwritable)?);
+    write(client, job, shape, &mut file).await?;
+    file.flush().with_context(unwritable)
+}
+
+async fn write(
+    client: &Client,
+    job: &JobId,
+    shape: Shape,
+    to: &mut impl Write,
+) -> anyhow::Result<()> {
     let mut results = client.results(job).await?;
     let mut rows = Vec::new();
     while let Some(line) = results.next().await? {
+        if shape == Shape::Json {
+            writeln!(to, "{}", serde_json::to_string(&line)?)?;
+            continue;
+        }
         if rows.len() == TABLE_ROWS_MAX {
             return Err(hinted(
                 format!("`{job}` has more than {TABLE_ROWS_MAX} results"),
-                "without --format csv they are written as they come",
+                "as json they are written as they come: they need no table in memory",
             ));
         }
         rows.push(line);
     }
-    for line in table(&rows)? {
-        show::line(&line)?;
+    if shape == Shape::Csv {
+        for line in table(&rows)? {
+            writeln!(to, "{line}")?;
+        }
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! `stint run`: submits a job, follows it, and says how it ended. With no
 //! scheduler named it brings its own, which goes when the job is over.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use stint_api::client::Client;
 use stint_api::id::JobId;
 
-use super::submit;
+use super::{results, submit};
 use crate::args::{Format, Global};
 use crate::embedded::Embedded;
 use crate::failure::{Shown, hinted};
@@ -37,8 +38,20 @@ pub(crate) struct RunArgs {
     #[arg(long, help_heading = None::<&str>)]
     pub(crate) detach: bool,
 
+    /// Write what the tasks returned to FILE: a table if it is named x.csv, else a line of JSON each
+    #[arg(long, value_name = "FILE", conflicts_with = "detach", help_heading = None::<&str>)]
+    pub(crate) results: Option<PathBuf>,
+
     #[command(flatten)]
     pub(crate) limits: LimitsArgs,
+}
+
+/// What is made of a run beside its output.
+#[derive(Clone, Copy, Debug)]
+struct Wanted<'a> {
+    format: Format,
+    /// Where the results go.
+    results: Option<&'a Path>,
 }
 
 /// How a run ended, as far as it came.
@@ -67,6 +80,10 @@ pub(crate) async fn perform(global: Global, args: RunArgs) -> ExitCode {
 /// Nothing comes back for a job that was left running.
 async fn attempt(global: &Global, args: &RunArgs) -> anyhow::Result<Option<Ended>> {
     let draft = Draft::new(&args.job)?;
+    let wanted = Wanted {
+        format: global.format(),
+        results: args.results.as_deref(),
+    };
     let named = connect::configured(global)?;
     let mut interrupts = Interrupts::new()?;
     if args.detach {
@@ -89,12 +106,10 @@ async fn attempt(global: &Global, args: &RunArgs) -> anyhow::Result<Option<Ended
             show::note(warning);
         }
         return Ok(Some(
-            follow_and_stop(embedded, draft, global.format(), &mut interrupts).await,
+            follow_and_stop(embedded, draft, wanted, &mut interrupts).await,
         ));
     };
-    Ok(Some(
-        follow(&client, draft, global.format(), &mut interrupts).await,
-    ))
+    Ok(Some(follow(&client, draft, wanted, &mut interrupts).await))
 }
 
 /// Runs a small module to see whether jobs run here. Output and progress are not shown.
@@ -107,8 +122,12 @@ pub(crate) async fn trial(limits: LimitsArgs, module: &[u8]) -> anyhow::Result<R
         ..JobArgs::default()
     })?;
     let mut interrupts = Interrupts::new()?;
+    let wanted = Wanted {
+        format: Format::Json,
+        results: None,
+    };
     let ended = match Embedded::start(limits).await {
-        Ok(embedded) => follow_and_stop(embedded, draft, Format::Json, &mut interrupts).await,
+        Ok(embedded) => follow_and_stop(embedded, draft, wanted, &mut interrupts).await,
         Err(error) => Ended::failed(None, &error),
     };
     Ok(ended.report)
@@ -118,7 +137,7 @@ pub(crate) async fn trial(limits: LimitsArgs, module: &[u8]) -> anyhow::Result<R
 async fn follow_and_stop(
     embedded: Embedded,
     draft: Draft,
-    format: Format,
+    wanted: Wanted<'_>,
     interrupts: &mut Interrupts,
 ) -> Ended {
     let offered = match draft.may_be_script() {
@@ -126,7 +145,7 @@ async fn follow_and_stop(
         false => Ok(()),
     };
     let mut ended = match offered {
-        Ok(()) => follow(embedded.client(), draft, format, interrupts).await,
+        Ok(()) => follow(embedded.client(), draft, wanted, interrupts).await,
         Err(error) => Ended::failed(None, &error),
     };
     ended.report.limits = Some(embedded.limits().to_owned());
@@ -150,7 +169,7 @@ async fn offer(embedded: &Embedded, draft: &Draft) -> anyhow::Result<()> {
 async fn follow(
     client: &Client,
     draft: Draft,
-    format: Format,
+    wanted: Wanted<'_>,
     interrupts: &mut Interrupts,
 ) -> Ended {
     let spec = tokio::select! {
@@ -172,7 +191,7 @@ async fn follow(
         Err(error) => return Ended::failed(None, &error),
     };
     let progress = Progress::new(tasks);
-    let target = match format {
+    let target = match wanted.format {
         Format::Text => Target::Same,
         Format::Json => Target::Stderr,
     };
@@ -184,9 +203,16 @@ async fn follow(
     };
     let followed = follower.follow(interrupts).await;
     progress.finish();
-    match followed {
+    let ended = match followed {
         Ok(followed) => Ended::followed(&followed),
-        Err(error) => Ended::failed(Some(id), &error.into()),
+        Err(error) => return Ended::failed(Some(id), &error.into()),
+    };
+    let Some(path) = wanted.results else {
+        return ended;
+    };
+    match results::write_to(client, &id, path).await {
+        Ok(()) => ended,
+        Err(error) => ended.without_results(&error),
     }
 }
 
@@ -209,6 +235,17 @@ impl Ended {
             report: Report::of_error(id, error),
             code: code::OTHER,
         }
+    }
+
+    /// The job is what it is, but who asked for its results does not have them.
+    fn without_results(mut self, error: &anyhow::Error) -> Self {
+        let shown = Shown::new(error);
+        self.text = format!("{}\n{shown}", self.text);
+        self.report.error.get_or_insert(shown);
+        if self.code == 0 {
+            self.code = code::OTHER;
+        }
+        self
     }
 
     fn interrupted() -> Self {
