@@ -45,7 +45,10 @@ const ANYHOW: [&str; 3] = ["stint-cli", "stint-tests", "xtask"];
 /// Packages beside the workspace, and what of ours each may depend on.
 const BESIDE: [(&str, &[&str]); 2] = [
     ("sdk/rust/Cargo.toml", &[]),
-    ("examples/Cargo.toml", &["serde_json", "sha2", "stint-sdk"]),
+    (
+        "examples/Cargo.toml",
+        &["flate2", "serde_json", "sha2", "stint-sdk"],
+    ),
 ];
 
 /// One package and what it depends on, for whatever purpose.

@@ -27,7 +27,11 @@ const LIBC: &str = "/usr/lib/wasm32-wasi";
 /// # Errors
 /// They cannot be had.
 pub(super) fn build(layout: &Layout) -> Result<Command> {
-    install(layout)?;
+    if FILES.iter().any(|file| !Path::new(file).exists()) {
+        install(layout, &PACKAGES).context(
+            "no compiler for WebAssembly: `rustup target add wasm32-wasip1`, or Debian's",
+        )?;
+    }
     let linker = linker(layout)?;
     println!(
         "guests: using Debian's {} (the standard library is built once: a minute)",
@@ -52,18 +56,16 @@ pub(super) fn build(layout: &Layout) -> Result<Command> {
     Ok(build)
 }
 
-fn install(layout: &Layout) -> Result<()> {
-    if FILES.iter().all(|file| Path::new(file).exists()) {
-        return Ok(());
-    }
+/// Installs packages, which only root may do.
+///
+/// # Errors
+/// They cannot be had; what a person can do then is said.
+pub(super) fn install(layout: &Layout, packages: &[&str]) -> Result<()> {
     let mut args = vec!["install", "--yes", "--no-install-recommends"];
-    args.extend(PACKAGES);
+    args.extend(packages);
     let mut install = command(&layout.root, "apt-get", &args);
     if !rustix::process::geteuid().is_root() {
-        bail!(
-            "no compiler for WebAssembly: `rustup target add wasm32-wasip1`, or as root `{}`",
-            line(&install)
-        );
+        bail!("as root: `{}`", line(&install));
     }
     println!("guests: apt-get update && {}", line(&install));
     let mut update = command(&layout.root, "apt-get", &["update", "--quiet=2"]);

@@ -1,5 +1,6 @@
 //! `cargo xtask guests`: gets a WebAssembly target and builds the examples for it.
 
+mod c;
 mod debian;
 
 use std::fs;
@@ -13,10 +14,11 @@ use crate::layout::Layout;
 /// What guests are built for.
 const TARGET: &str = "wasm32-wasip1";
 /// The programs that the packages of `examples/` build.
-const PROGRAMS: [&str; 7] = [
+const PROGRAMS: [&str; 8] = [
     "flights",
     "kernels",
     "montecarlo",
+    "wordcount",
     "hog",
     "spin",
     "flaky",
@@ -72,6 +74,7 @@ pub(crate) fn guests(layout: &Layout, toolchain: Toolchain) -> Result<()> {
         fs::copy(&from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
     }
     println!("guests: {}", PROGRAMS.join(", "));
+    c::build(layout);
     Ok(())
 }
 
