@@ -92,25 +92,6 @@ fn a_script_runs_without_a_scheduler_with_arguments_and_environment() {
 }
 
 #[test]
-fn the_example_report_gives_a_table_a_picture_and_a_result() {
-    python();
-    let dir = tempfile::tempdir().unwrap();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/python-report/job.toml");
-    let flags = ["--json", "--output", "report"];
-    let finished = embedded(dir.path(), &flags, &example, &[]);
-    assert_eq!(finished.code, 0, "{finished:#?}");
-    let out = dir.path().join("report/0");
-    let table = std::fs::read_to_string(out.join("delays.csv")).unwrap();
-    assert_eq!(
-        table.lines().count(),
-        13,
-        "a head and twelve months: {table}"
-    );
-    let picture = std::fs::read(out.join("delays.png")).unwrap();
-    assert!(picture.starts_with(b"\x89PNG"), "not a picture");
-}
-
-#[test]
 fn a_script_ends_on_a_cluster_as_it_says_itself() {
     let site = site();
     let kits = site.stint(["kit", "ls", "--json"]).json();
