@@ -165,13 +165,17 @@ pub struct JobBatch {
 }
 
 /// One input, readable at `/in/NAME`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// Its name under `/in`.
     pub name: String,
-    /// Where it is; `file://` today.
+    /// Where it is: `file:///path`, `https://host/path`, `http://host/path` or `s3://bucket/key`.
+    /// A path or key with `*` in it, or a key that ends in `/`, is a directory of all that match.
     pub url: String,
+    /// What its bytes must be: of another digest, no task starts. One object has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
 }
 
 /// What stands where a module is not named: the digest of nothing that anybody finds.

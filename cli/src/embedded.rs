@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use stint_api::client::Client;
 use stint_api::time::Span;
+use stint_objects::Reach;
 use stint_runtime::node::{Config, KeeperLifetime, SandboxChoice, ScratchChoice};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -15,6 +16,7 @@ use crate::kit::Library;
 use crate::limits::LimitsArgs;
 use crate::local::{Local, Plan};
 use crate::sweep::sweep;
+use crate::verb::node::INPUTS;
 use crate::{places, random};
 
 /// Both ends of the link are in one process, which only a machine that sleeps silences.
@@ -62,7 +64,7 @@ impl Embedded {
             labels: BTreeMap::new(),
             capacity: None,
             // The job is the user's own: it may name what the user may open.
-            allow_inputs: vec!["/".into()],
+            allow_inputs: Reach::whole("node", INPUTS),
             allow_outputs: vec!["/".into()],
             exe: "/proc/self/exe".into(),
             keeper: KeeperLifetime::DiesWithNode,

@@ -64,7 +64,7 @@ pub(crate) fn hint(outcome: &Outcome) -> Option<String> {
         }
         Outcome::CompileLimit { .. } => "the module is too much to compile; make it smaller",
         Outcome::InputUnavailable { .. } => {
-            "the path must be there on the node, below a directory given to it by --allow-inputs"
+            "it must be there, and below what --allow-inputs gives to jobs; see docs/data.md"
         }
         Outcome::OutputRefused { .. } => {
             "the path must be writable on the node, below a directory given to it by \

@@ -184,8 +184,18 @@ fn merge(file: JobFile, flags: &JobArgs, beside: &Path) -> anyhow::Result<JobSpe
         let twice = flags.inputs[..index].iter().any(|other| other.key == name);
         match spec.inputs.iter_mut().find(|input| input.name == name) {
             // One of the file gives way; one of the flags is a mistake, and the job says so.
-            Some(input) if !twice => input.url = url,
-            _ => spec.inputs.push(Input { name, url }),
+            Some(input) if !twice => {
+                *input = Input {
+                    name,
+                    url,
+                    ..Input::default()
+                }
+            }
+            _ => spec.inputs.push(Input {
+                name,
+                url,
+                ..Input::default()
+            }),
         }
     }
     spec.output = match (&flags.output, file.output) {
@@ -224,6 +234,9 @@ fn input_url(name: &str, text: &str, beside: &Path) -> anyhow::Result<String> {
         return Ok(text.to_owned());
     }
     let path = beside.join(text);
+    if let Some(url) = pattern_url(&path)? {
+        return Ok(url);
+    }
     let real = path.canonicalize().map_err(|error| {
         hinted_because(
             format!("input `{name}`: cannot find `{}`", path.display()),
@@ -231,7 +244,24 @@ fn input_url(name: &str, text: &str, beside: &Path) -> anyhow::Result<String> {
             error,
         )
     })?;
-    file_url(&real)
+    // A star in a name that is there is that character.
+    Ok(file_url(&real)?.replace('*', "%2A"))
+}
+
+/// The URL of a path that is none here, but has stars that stand for many.
+fn pattern_url(path: &Path) -> anyhow::Result<Option<String>> {
+    if path.exists() || !path.to_string_lossy().contains('*') {
+        return Ok(None);
+    }
+    let starts =
+        |part: &std::path::Component<'_>| !part.as_os_str().to_string_lossy().contains('*');
+    let base: PathBuf = path.components().take_while(starts).collect();
+    let rest = path.strip_prefix(&base)?;
+    let base = match base.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => &base,
+    };
+    Ok(Some(file_url(&base.canonicalize()?.join(rest))?))
 }
 
 /// The same for an output, which need not be there yet.
@@ -287,6 +317,7 @@ mod tests {
             inputs: vec![Input {
                 name: "data".into(),
                 url: "file:///old".into(),
+                ..Input::default()
             }],
             ..JobFile::default()
         };

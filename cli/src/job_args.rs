@@ -90,7 +90,7 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "LABEL")]
     pub(crate) spread: Option<String>,
 
-    /// A file or directory that the program reads at /in/NAME: file:///path on the nodes, or a path here
+    /// What the program reads at /in/NAME: a path here, or file:///path, https://host/path, s3://bucket/key on the nodes; `*` and a last `/` mean many
     #[arg(long = "input", value_name = "NAME=URL")]
     pub(crate) inputs: Vec<Pair>,
 

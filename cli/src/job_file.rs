@@ -94,7 +94,7 @@ const FIELDS: [&str; 29] = [
 ];
 
 /// The fields of one input.
-const INPUT_FIELDS: [&str; 2] = ["name", "url"];
+const INPUT_FIELDS: [&str; 3] = ["name", "url", "sha256"];
 /// The fields of one rule about trying again.
 const RULE_FIELDS: [&str; 4] = ["on", "do", "memory_factor", "up_to"];
 

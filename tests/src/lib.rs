@@ -12,5 +12,6 @@ pub mod leftovers;
 pub mod network;
 pub mod site;
 pub mod wait;
+pub mod web;
 
 pub use site::{Finished, Site};

@@ -11,6 +11,9 @@ use crate::id::is_name;
 use crate::retry::RULES_MAX;
 use crate::time::Span;
 
+/// Longest URL.
+const URL_BYTES_MAX: usize = 4_096;
+
 impl JobSpec {
     /// Checks every field against the limits of a job.
     ///
@@ -44,7 +47,7 @@ impl JobSpec {
         self.validate_policies()?;
         self.validate_inputs()?;
         if let Some(url) = &self.output {
-            check_url("output", url)?;
+            check_output_url("output", url)?;
         }
         Ok(())
     }
@@ -170,7 +173,14 @@ impl JobSpec {
             check(&format!("inputs[{index}].name"), !twice, || {
                 format!("`{name}` is there twice; give each input its own name")
             })?;
-            check_url(&format!("inputs[{index}].url"), &input.url)?;
+            check_input_url(&format!("inputs[{index}].url"), &input.url)?;
+            let is_many = input.url.contains('*') && !input.url.starts_with("http")
+                || input.url.starts_with("s3://") && input.url.ends_with('/');
+            check(
+                &format!("inputs[{index}].sha256"),
+                input.sha256.is_none() || !is_many,
+                || "one object has a digest; this URL stands for many".to_owned(),
+            )?;
         }
         Ok(())
     }
@@ -224,17 +234,53 @@ pub(crate) fn check(
     }
 }
 
-fn check_url(field: &str, url: &str) -> Result<(), InvalidSpec> {
-    let path = url.strip_prefix("file://");
+/// Where inputs are, as far as the text tells. What of it a node reads is its operator's word.
+fn check_input_url(field: &str, url: &str) -> Result<(), InvalidSpec> {
+    let shown = match url.split_once("://") {
+        // What stands before an `@` may be a password, after a `?` a signature.
+        Some((scheme, _)) if !is_path(url) => format!("{scheme}://…"),
+        _ => url.to_owned(),
+    };
+    let web = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"));
+    let other = web.or_else(|| url.strip_prefix("s3://"));
+    let authority = other.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
     check(
         field,
-        path.is_some_and(|path| path.starts_with('/') && url.len() <= 4096),
+        !authority.is_some_and(|authority| authority.contains('@')),
         || {
             format!(
-                "`{url}` is not a URL that nodes can open; today that is file:///an/absolute/path"
+                "`{shown}` holds a user name or password, which a job must not; nodes have credentials of their own"
             )
         },
-    )
+    )?;
+    check(
+        field,
+        is_path(url) || authority.is_some_and(|authority| !authority.is_empty()),
+        || {
+            format!(
+                "`{shown}` is not a URL that nodes can open; write file:///an/absolute/path, https://host/path or s3://bucket/key"
+            )
+        },
+    )?;
+    check(field, url.len() <= URL_BYTES_MAX, || {
+        format!("{} bytes; at most {URL_BYTES_MAX}", url.len())
+    })
+}
+
+/// Whether a URL names an absolute path.
+fn is_path(url: &str) -> bool {
+    url.strip_prefix("file://")
+        .is_some_and(|path| path.starts_with('/'))
+}
+
+fn check_output_url(field: &str, url: &str) -> Result<(), InvalidSpec> {
+    check(field, is_path(url) && url.len() <= URL_BYTES_MAX, || {
+        format!(
+            "`{url}` is not a URL that nodes can write to; today that is file:///an/absolute/path"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -271,7 +317,49 @@ mod tests {
         let input = || Input {
             name: "a".into(),
             url: "file:///a".into(),
+            ..Input::default()
         };
+        for url in [
+            "https://h/x",
+            "http://h",
+            "s3://bucket/a/*.csv",
+            "file:///a/*",
+        ] {
+            let mut spec = JobSpec::new(Digest([1; 32]));
+            spec.inputs = vec![Input {
+                url: url.into(),
+                ..input()
+            }];
+            assert_eq!(spec.validate(), Ok(()), "{url}");
+        }
+        for url in [
+            "ftp://x",
+            "file://host/a",
+            "https://",
+            "https://me:pw@h/x",
+            "s3://k@b/x",
+            "/a",
+        ] {
+            let refused = invalid(|spec| {
+                spec.inputs = vec![Input {
+                    url: url.into(),
+                    ..input()
+                }]
+            });
+            assert!(
+                refused.starts_with("`inputs[0].url`") && !refused.contains("pw"),
+                "{refused}"
+            );
+        }
+        let pinned = |url: &str| Input {
+            url: url.into(),
+            sha256: Some(Digest([2; 32])),
+            ..input()
+        };
+        assert!(
+            invalid(|spec| spec.inputs = vec![pinned("s3://bucket/a/")])
+                .starts_with("`inputs[0].sha256`")
+        );
         assert!(
             invalid(|spec| spec.inputs = vec![input(), input()]).starts_with("`inputs[1].name`")
         );

@@ -10,11 +10,12 @@ use serde::Serialize;
 use stint_api::id::NodeId;
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::time::Span;
+use stint_objects::Allowed;
 use stint_runtime::node::{
     Config, KeeperLifetime, SandboxChoice, ScratchChoice, capacity_detected,
 };
 
-use super::node::{AllowArgs, real};
+use super::node::{AllowArgs, reach, real};
 use super::serve;
 use crate::args::{Format, Global};
 use crate::interrupt::Interrupts;
@@ -95,12 +96,15 @@ pub(crate) async fn perform(global: Global, args: DevArgs) -> anyhow::Result<()>
 
 fn nodes(local: &Local, args: &DevArgs, data_dir: &Path) -> anyhow::Result<Vec<Config>> {
     let here = std::env::current_dir()?;
-    let or_here = |dirs: &Vec<PathBuf>| match dirs.is_empty() {
-        true => vec![here.clone()],
-        false => dirs.clone(),
+    let allow_inputs = reach(match args.allow.allow_inputs.is_empty() {
+        true => vec![Allowed::Dir(here.clone())],
+        false => args.allow.allow_inputs.clone(),
+    })?;
+    let allow_outputs = match args.allow.allow_outputs.is_empty() {
+        true => vec![here],
+        false => args.allow.allow_outputs.clone(),
     };
-    let allow_inputs = real(or_here(&args.allow.allow_inputs), "--allow-inputs")?;
-    let allow_outputs = real(or_here(&args.allow.allow_outputs), "--allow-outputs")?;
+    let allow_outputs = real(allow_outputs, "--allow-outputs")?;
     let capacity = share(capacity_detected(data_dir), args.nodes);
     let config = |number: u32| {
         let name: NodeId = format!("dev-{number}").parse()?;

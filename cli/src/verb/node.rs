@@ -8,6 +8,7 @@ use serde::Serialize;
 use stint_api::client::Client;
 use stint_api::id::NodeId;
 use stint_api::quantity::Resources;
+use stint_objects::{Allowed, Reach};
 use stint_runtime::node::{Config, KeeperLifetime, Node, SandboxChoice, ScratchChoice, StartError};
 
 use crate::args::{Format, Global};
@@ -76,12 +77,15 @@ impl ScratchBy {
     }
 }
 
-/// What of the machine's files jobs may name.
+/// The flag that says what jobs may read.
+pub(crate) const INPUTS: &str = "--allow-inputs";
+
+/// What jobs may name.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct AllowArgs {
-    /// Let jobs read files below this directory; may be given more than once
-    #[arg(long, value_name = "DIR")]
-    pub(crate) allow_inputs: Vec<PathBuf>,
+    /// Let jobs read what is below this: /dir, https://host/path/, https:// (all public hosts), s3://bucket/prefix/; may be given more than once
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) allow_inputs: Vec<Allowed>,
 
     /// Let jobs publish outputs below this directory; may be given more than once
     #[arg(long, value_name = "DIR")]
@@ -173,7 +177,7 @@ fn configure(global: &Global, args: NodeArgs) -> anyhow::Result<Config> {
         name,
         labels: labels(args.labels)?,
         capacity,
-        allow_inputs: real(args.allow.allow_inputs, "--allow-inputs")?,
+        allow_inputs: reach(args.allow.allow_inputs)?,
         allow_outputs: real(args.allow.allow_outputs, "--allow-outputs")?,
         exe: "/proc/self/exe".into(),
         keeper: KeeperLifetime::Outlives,
@@ -197,6 +201,21 @@ fn labels(pairs: Vec<Pair>) -> anyhow::Result<BTreeMap<String, String>> {
         }
     }
     Ok(labels)
+}
+
+/// What jobs may read; directories of it must be there.
+pub(crate) fn reach(allowed: Vec<Allowed>) -> anyhow::Result<Reach> {
+    let mut real_ones = Vec::new();
+    for one in allowed {
+        match one {
+            Allowed::Dir(dir) => {
+                let dirs = real(vec![dir], INPUTS)?;
+                real_ones.extend(dirs.into_iter().map(Allowed::Dir));
+            }
+            urls @ Allowed::Urls(_) => real_ones.push(urls),
+        }
+    }
+    Ok(Reach::new("node", INPUTS, real_ones))
 }
 
 /// Directories that must be there, without the links that lead to them.

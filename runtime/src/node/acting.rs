@@ -80,8 +80,7 @@ impl Driver {
             let (id, plan) = (grant.id, grant.plan);
             let prepared = async {
                 // Inputs first: they are cheap, and what is refused need not be compiled.
-                let (staging, inputs) = (Arc::clone(&tools), plan.inputs.clone());
-                blocking(move || staging.staging.stage_all(&inputs)).await??;
+                tools.staging.stage_all(&id.job, &plan.inputs).await?;
                 if let Some(kit) = &plan.kit {
                     tools.kits.ready(kit).await?;
                 }

@@ -197,13 +197,17 @@ impl Attempt {
                 beside = tools.kits.ready(kit) => Some(beside?),
             },
         };
+        let inputs = tokio::select! {
+            biased;
+            why = killed(&mut self.known) => return Err(why),
+            inputs = tools.staging.stage_all(&self.id.job, &self.grant.plan.inputs) => inputs?,
+        };
         let (id, grant, slot) = (self.id.clone(), self.grant.clone(), self.slot.clone());
         let tools = Arc::clone(&self.tools);
         let made = blocking(move || {
             let failed = |step: String| Outcome::StartFailed { step };
             let touched = artifact.touch();
             touched.map_err(|error| failed(format!("the compiled module: {error}")))?;
-            let inputs = tools.staging.stage_all(&grant.plan.inputs)?;
             let disk = tools.disks.then_some(grant.plan.limits.scratch);
             slot.make(&inputs, disk)
                 .map_err(|error| failed(super::explain::explain(&error)))?;

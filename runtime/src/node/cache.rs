@@ -14,6 +14,15 @@ pub(crate) fn touch(entry: &Path) -> io::Result<()> {
 /// Removes entries (files, or directories with all in them) until at most
 /// `bytes_max` are left; `keep` stays whatever its age.
 pub(crate) fn trim(dir: &Path, bytes_max: u64, keep: &Path) -> io::Result<()> {
+    trim_but(dir, bytes_max, |entry| entry == keep)
+}
+
+/// The same; what `keeps` says stays whatever its age.
+pub(crate) fn trim_but(
+    dir: &Path,
+    bytes_max: u64,
+    keeps: impl Fn(&Path) -> bool,
+) -> io::Result<()> {
     let mut entries = Vec::new();
     let mut total = 0;
     for entry in fs::read_dir(dir)? {
@@ -30,7 +39,7 @@ pub(crate) fn trim(dir: &Path, bytes_max: u64, keep: &Path) -> io::Result<()> {
         if total <= bytes_max {
             break;
         }
-        if path != keep {
+        if !keeps(&path) {
             remove(&path)?;
             total -= bytes;
         }
@@ -51,13 +60,22 @@ pub(crate) fn remove(path: &PathBuf) -> io::Result<()> {
     }
 }
 
-/// When an entry was used, and its size: of a directory, of the files right in it.
+/// When an entry was used, and its size: of a directory, with all in it.
 fn measure(path: &Path) -> io::Result<(SystemTime, u64)> {
     let metadata = fs::symlink_metadata(path)?;
     let mut bytes = metadata.len();
+    let mut rest = Vec::new();
     if metadata.is_dir() {
-        for inner in fs::read_dir(path)? {
-            bytes += inner?.metadata()?.len();
+        rest.push(path.to_owned());
+    }
+    while let Some(dir) = rest.pop() {
+        for inner in fs::read_dir(dir)? {
+            let inner = inner?;
+            let metadata = inner.metadata()?;
+            bytes += metadata.len();
+            if metadata.is_dir() {
+                rest.push(inner.path());
+            }
         }
     }
     Ok((metadata.modified()?, bytes))

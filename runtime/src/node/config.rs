@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use stint_api::id::NodeId;
 use stint_api::quantity::Resources;
+use stint_objects::Reach;
 use url::Url;
 
 use crate::keeper::client::{BERTHS, Lifetime, LimitsMode, Options};
@@ -27,8 +28,8 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// What its slots may take together; [`super::capacity_detected`] when absent.
     pub capacity: Option<Resources>,
-    /// Inputs must lie beneath one of these directories; none are allowed when empty.
-    pub allow_inputs: Vec<PathBuf>,
+    /// What inputs of jobs may be.
+    pub allow_inputs: Reach,
     /// Outputs must lie beneath one of these directories; none are allowed when empty.
     pub allow_outputs: Vec<PathBuf>,
     /// The binary that keeper, worker and compiler are; `/proc/self/exe` for this one.

@@ -234,7 +234,11 @@ impl Node {
             ),
             kits: Kits::new(self.client.clone(), &self.dir),
             checkpoints: Checkpoints::new(self.dir.checkpoints()),
-            staging: Staging::new(self.dir.inputs(), self.config.allow_inputs.clone()),
+            staging: Staging::new(
+                self.dir.inputs(),
+                self.dir.slots(),
+                self.config.allow_inputs.clone(),
+            ),
             disks: self.disks,
             publisher: Publisher::new(self.config.allow_outputs.clone()),
             dir: self.dir,

@@ -88,7 +88,7 @@ fn dirs(slot: &Slot, inputs: &[Staged], beside: Option<&Beside>) -> Vec<Dir> {
         dir(slot.scratch(), "/scratch", Access::Write),
     ];
     for input in inputs {
-        if let Staged::Directory { name, path } = input {
+        if let Staged::Directory { name, path, .. } = input {
             dirs.push(dir(path.clone(), &format!("/in/{name}"), Access::Read));
         }
     }
@@ -156,6 +156,7 @@ mod tests {
         let input = Staged::Directory {
             name: "models".into(),
             path: "/data/models".into(),
+            is_cached: false,
         };
         let dirs = order(&[input]).plan.dirs;
         let told: Vec<(&str, Access)> = dirs

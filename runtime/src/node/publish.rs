@@ -19,10 +19,10 @@ use rustix::fs::{CWD, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 use stint_api::id::AttemptId;
 use stint_api::outcome::Outcome;
+use stint_objects::Location;
 
 use super::explain::explain;
 use super::slot::Slot;
-use super::staging::path_of;
 
 /// Outputs cannot be put in their place.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +123,14 @@ impl Publisher {
                 .map_err(io_error("open", &path))?;
         }
         Ok(Base { dir, path })
+    }
+}
+
+/// The path that a `file://` URL names.
+fn path_of(url: &str) -> Option<PathBuf> {
+    match url.parse().ok()? {
+        Location::File(path) => Some(path),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@
 //!                 script/, kit    of a kit: the script, and a link to what it reads
 //!                 stdout, stderr
 //!                 left.json   what it left in /out, once that is known
+//!                 holds       names of what it shows of the inputs' cache
 //! ```
 
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ use stint_api::quantity::Bytes;
 use super::cache;
 use super::dir::random;
 use super::images;
-use super::staging::{Staged, link_or_copy};
+use super::staging::{Staged, hold, link_or_copy};
 
 /// In a guest's `/scratch`: the file to which it appends what it says of itself.
 pub(crate) const EVENTS: &str = ".stint-events";
@@ -65,6 +66,8 @@ impl Slot {
             let mounted = images::mount(&self.root, limit).map_err(io::Error::other);
             mounted.map_err(failed(&self.root))?;
         }
+        // Before the first of them is shown, so that none is trimmed under a guest.
+        hold(&self.root, inputs).map_err(failed(&self.root))?;
         for dir in [self.inputs(), self.out(), self.scratch()] {
             fs::create_dir(&dir).map_err(failed(&dir))?;
         }
@@ -202,6 +205,7 @@ mod tests {
             Staged::Directory {
                 name: "dir".into(),
                 path: dir.path().to_owned(),
+                is_cached: false,
             },
         ];
         for _ in 0..2 {

@@ -145,6 +145,7 @@ pub(crate) async fn inputs_are_there_to_read() {
     let input = |name: &str| Input {
         name: name.into(),
         url: format!("file://{}", site.path(&format!("data/{name}")).display()),
+        ..Input::default()
     };
     let inputs = vec![input("numbers"), input("folder")];
     site.run(READS.as_bytes(), |grant| grant.plan.inputs = inputs)

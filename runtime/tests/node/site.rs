@@ -9,6 +9,7 @@ use stint_api::link::{Ended, Grant, Order, Plan, Report, RetryBudget, Verdict};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::tasks::TaskRange;
 use stint_api::time::Span;
+use stint_objects::{Allowed, Reach};
 use stint_runtime::node::{
     Config, DirError, KeeperLifetime, LimitsChoice, Node, RunError, SandboxChoice, ScratchChoice,
     StartError,
@@ -63,7 +64,7 @@ impl Site {
                 memory: Bytes::mebi(4096),
                 scratch: Bytes::mebi(4096),
             }),
-            allow_inputs: vec![data.clone()],
+            allow_inputs: Reach::new("node", "--allow-inputs", vec![Allowed::Dir(data.clone())]),
             allow_outputs: vec![data],
             exe: "/proc/self/exe".into(),
             keeper,
