@@ -20,6 +20,7 @@ mod site;
 
 use std::process::ExitCode;
 
+use bench::Upto;
 use layout::Layout;
 
 const USAGE: &str = "\
@@ -33,9 +34,11 @@ usage: cargo xtask VERB
   bench    measure starts and throughput against plain processes
   bench node   measure a node alone: starts, deadlines, memory; against crun too
   bench scheduler   measure tasks and jobs a second from end to end; against Ray and Dask too
+  bench curve       measure what a task costs as arrays grow; part of bench scheduler
   bench authors   measure kernels of data jobs against the same natively
   deny     check the rules of deny.toml
 
+  --million, after bench scheduler or bench curve: up to a million tasks, which takes minutes
   --debian, after guests or demo: build guests with Debian's packages though rustup could";
 
 fn main() -> ExitCode {
@@ -54,7 +57,10 @@ fn main() -> ExitCode {
         ["soak"] => soak::soak(&layout),
         ["bench"] => bench::bench(&layout),
         ["bench", "authors"] => bench::authors(&layout),
-        ["bench", "scheduler"] => bench::scheduler(&layout),
+        ["bench", "scheduler"] => bench::scheduler(&layout, Upto::HundredThousand),
+        ["bench", "scheduler", "--million"] => bench::scheduler(&layout, Upto::Million),
+        ["bench", "curve"] => bench::curve(&layout, Upto::HundredThousand),
+        ["bench", "curve", "--million"] => bench::curve(&layout, Upto::Million),
         ["bench", "node"] => bench::node(&layout),
         ["deny"] => deny::deny(&layout),
         _ => {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::figures::{Figures, Rate};
 use super::http::Connection;
 use crate::layout::Layout;
-use crate::site::{Site, wait_for};
+use crate::site::{Site, processes, wait_for};
 
 /// `(module (func (export "_start")))`: what every task runs.
 const NO_OP: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
@@ -29,6 +29,31 @@ pub(super) struct Cluster {
     url: String,
     module: String,
     limits: String,
+}
+
+/// What an array took, on each side.
+#[derive(Debug)]
+pub(super) struct Spent {
+    pub(super) took: Duration,
+    /// CPU time of the scheduler.
+    pub(super) scheduler: Duration,
+    /// Of the node process.
+    pub(super) node: Duration,
+    /// Of the keeper, and all that it keeps.
+    pub(super) kept: Duration,
+    /// Most memory of the scheduler meanwhile.
+    pub(super) scheduler_peak_kib: u64,
+    /// Most memory of the node process meanwhile.
+    pub(super) node_peak_kib: u64,
+    /// What the scheduler's records grew by.
+    pub(super) disk_bytes: u64,
+}
+
+impl Spent {
+    /// CPU time of all together.
+    pub(super) fn cpu(&self) -> Duration {
+        self.scheduler + self.node + self.kept
+    }
 }
 
 impl Cluster {
@@ -139,20 +164,53 @@ impl Cluster {
         Ok(())
     }
 
-    /// Runs one array of `tasks` tasks that share workers of a whole core each: how long
-    /// that took, and what CPU time.
+    /// Runs one array of `tasks` tasks that share workers of a whole core each.
     ///
     /// # Errors
     /// It does not succeed.
-    pub(super) fn packed(&self, tasks: usize) -> Result<(Duration, Duration)> {
+    pub(super) fn packed(&self, tasks: usize) -> Result<Spent> {
         let mut connection = Connection::open(&self.url)?;
-        let cpu = self.cpu();
+        let scheduler: Vec<u32> = self.site.pid("scheduler").into_iter().collect();
+        let node: Vec<u32> = self.site.pid(NODE).into_iter().collect();
+        for pid in scheduler.iter().chain(&node) {
+            processes::reset_peak(*pid)?;
+        }
+        // Workers come and go, so that they are looked up each time.
+        let kept = || Site::cpu(&self.site.kept(NODE));
+        let sides = || (Site::cpu(&scheduler), Site::cpu(&node), kept());
+        let (before, disk) = (sides(), self.disk_bytes()?);
         let spec = json!({
             "module": self.module, "tasks": tasks, "cpu": "1", "memory": "16Mi",
             "scratch": "1Mi", "timeout": "60s", "isolation": "job",
         });
         let (took, _) = self.run(&mut connection, &spec)?;
-        Ok((took, self.cpu().saturating_sub(cpu)))
+        let after = sides();
+        let peak = |pids: &[u32]| {
+            pids.iter()
+                .filter_map(|pid| processes::peak_kib(*pid))
+                .sum()
+        };
+        Ok(Spent {
+            took,
+            scheduler: after.0.saturating_sub(before.0),
+            node: after.1.saturating_sub(before.1),
+            kept: after.2.saturating_sub(before.2),
+            scheduler_peak_kib: peak(&scheduler),
+            node_peak_kib: peak(&node),
+            disk_bytes: self.disk_bytes()?.saturating_sub(disk),
+        })
+    }
+
+    /// Bytes of what the scheduler has written down.
+    fn disk_bytes(&self) -> Result<u64> {
+        let mut sum = 0;
+        for entry in std::fs::read_dir(self.site.scheduler_dir())? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().contains("sqlite") {
+                sum += entry.metadata()?.len();
+            }
+        }
+        Ok(sum)
     }
 
     /// Submits `jobs` jobs of one task in one batch and waits for the end of the last: when
@@ -184,12 +242,7 @@ impl Cluster {
 
     /// What of the scheduler is in memory.
     pub(super) fn scheduler_rss_kib(&self) -> Option<u64> {
-        let pid = self.site.pid("scheduler")?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))?;
-        line.split_whitespace().next()?.parse().ok()
+        processes::resident_kib(self.site.pid("scheduler")?)
     }
 
     /// Runs a job of no-op tasks to its end: how long that took, and its id.

@@ -7,6 +7,7 @@
 mod authors;
 mod cluster;
 mod crun;
+mod curve;
 mod figures;
 mod http;
 mod node;
@@ -15,6 +16,7 @@ mod plain;
 mod scheduler;
 
 pub(crate) use authors::authors;
+pub(crate) use curve::{Upto, curve};
 pub(crate) use node::node;
 pub(crate) use scheduler::scheduler;
 

@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::cluster::Cluster;
+use super::curve::{self, Upto};
 use super::figures::{self, Figures};
 use super::peers;
 use crate::layout::Layout;
 use crate::product;
 use crate::site::Site;
 
-/// Sizes of arrays: what a task costs is to stay the same.
-const ARRAYS: [usize; 4] = [1_000, 10_000, 30_000, 100_000];
 /// Tasks that each peer is given: enough for half a second of the fastest.
 const PEER_TASKS: usize = 5_000;
 /// Ours of that size and the peers take turns this often.
@@ -33,28 +32,24 @@ const APPENDED: [u8; 300] = [b'.'; 300];
 ///
 /// # Errors
 /// Something could not be built or started, or a job did not succeed.
-pub(crate) fn scheduler(layout: &Layout) -> Result<()> {
+pub(crate) fn scheduler(layout: &Layout, upto: Upto) -> Result<()> {
     product::build(layout)?;
     let dir = layout.target.join("bench");
     let site = Site::new(&layout.stint(), &dir.join("site"))?;
     let peers = peers::all(&dir)?;
-    site.during(|| measure(layout, &site, &dir, &peers))
+    site.during(|| measure(layout, &site, &dir, &peers, upto))
 }
 
-fn measure(layout: &Layout, site: &Site, dir: &Path, peers: &[peers::Peer]) -> Result<()> {
-    let cluster = Cluster::start(layout, site, dir)?;
-    cluster.one_task()?;
-    println!("{}", figures::machine("1"));
-    println!("limits: {}\n", cluster.limits());
+fn measure(
+    layout: &Layout,
+    site: &Site,
+    dir: &Path,
+    peers: &[peers::Peer],
+    upto: Upto,
+) -> Result<()> {
+    let cluster = curve::started(layout, site, dir)?;
     singles(&cluster, dir)?;
-    println!(
-        "\n{:<60} {:>9} {:>9}",
-        "no-ops of one array, durable", "a second", "CPU"
-    );
-    for tasks in ARRAYS {
-        let (took, cpu) = cluster.packed(tasks)?;
-        row(&format!("{tasks} tasks"), tasks, took, Some(cpu));
-    }
+    curve::print(&cluster, upto)?;
     let (accepted, done, cpu) = cluster.batches(JOBS)?;
     println!(
         "\n{:<60} {:>9} {:>9}",
@@ -92,7 +87,7 @@ fn beside(cluster: &Cluster, peers: &[peers::Peer]) -> Result<()> {
     let mut ours = Vec::new();
     let mut theirs = vec![Vec::new(); peers.len()];
     for _ in 0..ROUNDS {
-        ours.push(cluster.packed(PEER_TASKS)?.0);
+        ours.push(cluster.packed(PEER_TASKS)?.took);
         for (peer, took) in peers.iter().zip(&mut theirs) {
             took.push(peer.run(PEER_TASKS)?);
         }

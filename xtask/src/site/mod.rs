@@ -1,7 +1,7 @@
 //! A scheduler and its nodes, each a process of its own: started, found, killed
 //! and cleaned up. All of it is in a directory of its own, and so is found by it.
 
-mod processes;
+pub(crate) mod processes;
 
 mod interrupt;
 mod wait;
@@ -59,13 +59,18 @@ impl Site {
         format!("http://{}", self.listen)
     }
 
+    /// Where the scheduler keeps what it keeps.
+    pub(crate) fn scheduler_dir(&self) -> PathBuf {
+        self.dir.join("scheduler")
+    }
+
     /// The command that a person would type for the scheduler.
     pub(crate) fn scheduler(&self, lease: &str) -> Command {
         let mut command = Command::new(&self.stint);
         command
             .args(["serve", "--listen", &self.listen, "--lease", lease])
             .arg("--data-dir")
-            .arg(self.dir.join("scheduler"));
+            .arg(self.scheduler_dir());
         command
     }
 

@@ -64,6 +64,30 @@ pub(super) fn cpu(pid: u32) -> Duration {
     TICK * ticks
 }
 
+/// What of the process is in memory; none when it is gone.
+pub(crate) fn resident_kib(pid: u32) -> Option<u64> {
+    status_kib(pid, "VmRSS:")
+}
+
+/// The most that was, since [`reset_peak`].
+pub(crate) fn peak_kib(pid: u32) -> Option<u64> {
+    status_kib(pid, "VmHWM:")
+}
+
+/// Counts the most memory of the process from now on.
+///
+/// # Errors
+/// It is gone, or not ours.
+pub(crate) fn reset_peak(pid: u32) -> std::io::Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5")
+}
+
+fn status_kib(pid: u32, field: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// Sends a signal; a process that is gone needs none.
 pub(super) fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
