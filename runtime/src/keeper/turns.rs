@@ -12,9 +12,10 @@ use stint_api::time::Span;
 use super::clock::{BootTime, Clock};
 use super::protocol::{Passed, Spooled};
 
-/// How long tasks that passed are gathered before the node is told of them: a
-/// round of reports to the scheduler takes as long.
-const GATHERED_FOR: Span = Span::from_millis(4);
+/// How long tasks that passed are gathered before the node is told of them, while more are
+/// to come: each telling is a round of reports, a commit and a few wake-ups on both sides, and a
+/// person sees no difference. The end of a run is told at once.
+const GATHERED_FOR: Span = Span::from_millis(20);
 
 /// The turns of a slot.
 #[derive(Debug)]

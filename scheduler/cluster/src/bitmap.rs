@@ -21,7 +21,8 @@ pub(crate) struct Bitmap {
 enum Words {
     /// The first 64; none beyond.
     Few(u64),
-    Many(Box<[u64; WORDS]>),
+    /// As many as it takes; none beyond.
+    Many(Box<[u64]>),
 }
 
 impl Default for Words {
@@ -74,17 +75,19 @@ impl Bitmap {
         match &self.words {
             Words::Few(bits) if word == 0 => *bits,
             Words::Few(_) => 0,
-            Words::Many(words) => words[word],
+            Words::Many(words) => words.get(word).copied().unwrap_or(0),
         }
     }
 
     fn word_mut(&mut self, word: usize) -> &mut u64 {
-        if let Words::Few(bits) = self.words
-            && word > 0
-        {
-            let mut words = Box::new([0; WORDS]);
-            words[0] = bits;
-            self.words = Words::Many(words);
+        let known: &[u64] = match &self.words {
+            Words::Few(bits) => std::slice::from_ref(bits),
+            Words::Many(words) => words,
+        };
+        if word >= known.len() {
+            let mut words = known.to_vec();
+            words.resize(word + 1, 0);
+            self.words = Words::Many(words.into());
         }
         match &mut self.words {
             Words::Few(bits) => bits,

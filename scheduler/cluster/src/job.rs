@@ -57,9 +57,10 @@ pub(crate) struct JobRecord {
     pub(crate) life: Life,
 }
 
-/// Tasks of a chunk of a new job: each end of an attempt writes its chunk's record with
-/// all grants in it, so few enough to be a KiB or two, enough for a million in ten thousand records.
+/// Tasks of a chunk of a new job whose tasks are granted few at a time.
 pub(crate) const CHUNK_TASKS: u32 = 64;
+/// The same, where they are granted in long runs: a million in four thousand records.
+pub(crate) const CHUNK_TASKS_LONG: u32 = 256;
 
 const fn largest_chunk() -> u32 {
     CHUNK_TASKS_MAX

@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::draft::Draft;
 use crate::grants::{Grant, LOSSES_MAX};
 use crate::job::{JobRecord, PendingRun};
-use crate::placement::{Spread, Wish, grant_size};
+use crate::placement::{Spread, Wish, grant_size, pace};
 use crate::queue::Shape;
 
 /// What came of placing the next tasks of a job.
@@ -54,7 +54,7 @@ impl Cluster {
         }
         let slots = self.shelves.slots(&self.nodes, shape);
         let slots = slots.min(job.slots_max() as u64);
-        let size = grant_size(job.counts().pending, slots);
+        let size = grant_size(job.counts().pending, slots, pace(job));
         let Some(run) = job.next_run(shape, size) else {
             return Placed::Nothing;
         };

@@ -5,14 +5,24 @@ use std::collections::BTreeMap;
 use stint_api::constraint::Constraint;
 use stint_api::id::{Digest, NodeId};
 use stint_api::quantity::Resources;
+use stint_api::time::Span;
 
-use crate::job::Job;
+use crate::job::{CHUNK_TASKS, CHUNK_TASKS_LONG, Job};
 use crate::node::Node;
 use crate::queue::Shape;
 
-/// Most tasks of one grant: enough that handing them out costs little beside
-/// running the shortest, few enough that a lost node gives back little.
-const GRANT_TASKS_MAX: usize = 64;
+/// Most tasks of one grant while nobody knows how long they take: few enough that a
+/// lost node gives back little.
+const GRANT_TASKS: u64 = 64;
+/// Most tasks of one grant at all, when they are short: enough that handing them out
+/// costs little beside running the shortest.
+pub(crate) const GRANT_TASKS_MAX: u64 = 256;
+/// Tasks that take longer together are not short.
+const GRANT_TIME_MAX: Span = Span::from_millis(500);
+/// A grant of less costs more to hand out than to run: a few rounds to the disk and the node.
+const GRANT_TIME: Span = Span::from_millis(8);
+/// Attempts whose mean says how long the next will take.
+const PACE_ATTEMPTS: u64 = 16;
 /// Grants that each slot should get over a job's life, so that slow and fast
 /// slots end together.
 const GRANTS_PER_SLOT: u64 = 4;
@@ -143,12 +153,43 @@ pub(crate) fn slots(nodes: &BTreeMap<NodeId, Node>, shape: &Shape) -> u64 {
     slots.fold(0, u64::saturating_add)
 }
 
-/// How many tasks the next grant of a job holds.
-pub(crate) fn grant_size(pending: u32, slots: u64) -> usize {
-    let even = u64::from(pending) / slots.saturating_mul(GRANTS_PER_SLOT).max(1);
-    usize::try_from(even)
-        .unwrap_or(GRANT_TASKS_MAX)
-        .clamp(1, GRANT_TASKS_MAX)
+/// How many tasks the next grant of a job holds, when its attempts have taken `pace` so far.
+///
+/// An even part of what is pending, so that all slots end together; but no less than is worth
+/// handing out, and near the end, when not every slot would get that, not much less.
+pub(crate) fn grant_size(pending: u32, slots: u64, pace: Option<Span>) -> usize {
+    let (pending, slots) = (u64::from(pending), slots.max(1));
+    let within = |time: Span, most: u64| {
+        let pace = pace.map(|pace| time.as_nanos() / pace.as_nanos().max(1));
+        pace.map_or(most, |tasks| tasks.clamp(1, most))
+    };
+    let most = match pace {
+        Some(_) => within(GRANT_TIME_MAX, GRANT_TASKS_MAX).max(GRANT_TASKS),
+        None => GRANT_TASKS,
+    };
+    let worth = within(GRANT_TIME, if pace.is_some() { GRANT_TASKS } else { 1 });
+    let even = pending / slots.saturating_mul(GRANTS_PER_SLOT);
+    let size = even.max(worth.min(pending.div_ceil(slots)).max(worth / 4));
+    usize::try_from(size.clamp(1, most)).unwrap_or(1)
+}
+
+/// How long an attempt of the job takes, once enough of them have ended to tell.
+pub(crate) fn pace(job: &Job) -> Option<Span> {
+    let (attempts, usage) = job.spent();
+    let pace = (attempts >= PACE_ATTEMPTS).then(|| usage.wall.div(attempts));
+    // Nothing takes no time: it was not measured.
+    pace.filter(|pace| *pace > Span::ZERO)
+}
+
+/// Tasks of each chunk of a job of so many, on nodes with so many slots for it. Each end of
+/// an attempt writes its chunk's record with all grants in it: where tasks are granted one by one a chunk is
+/// of a KiB or two, where they are granted in runs it is as long as a run.
+pub(crate) fn chunk_size(tasks: u32, slots: u64) -> u32 {
+    let even = u64::from(tasks) / slots.max(1).saturating_mul(GRANTS_PER_SLOT);
+    match even >= GRANT_TASKS {
+        true => CHUNK_TASKS_LONG,
+        false => CHUNK_TASKS,
+    }
 }
 
 #[cfg(test)]
@@ -157,10 +198,31 @@ mod tests {
 
     #[test]
     fn few_tasks_are_granted_one_by_one_and_many_in_runs() {
-        assert_eq!(grant_size(12, 4), 1);
-        assert_eq!(grant_size(16, 4), 1);
-        assert_eq!(grant_size(160, 4), 10);
-        assert_eq!(grant_size(1_000_000, 4), 64);
-        assert_eq!(grant_size(3, 0), 3);
+        assert_eq!(grant_size(12, 4, None), 1);
+        assert_eq!(grant_size(16, 4, None), 1);
+        assert_eq!(grant_size(160, 4, None), 10);
+        assert_eq!(grant_size(1_000_000, 4, None), 64);
+        assert_eq!(grant_size(3, 0, None), 1);
+    }
+
+    #[test]
+    fn short_tasks_are_granted_in_longer_runs_to_the_last_and_long_ones_are_not() {
+        let (short, long) = (Some(Span::from_nanos(100_000)), Some(Span::from_secs(10)));
+        assert_eq!(grant_size(1_000_000, 4, short), 256);
+        assert_eq!(grant_size(1_000, 4, short), 64);
+        assert_eq!(grant_size(160, 4, short), 40);
+        assert_eq!(grant_size(3, 4, short), 16);
+        assert_eq!(grant_size(1_000_000, 4, long), 64);
+        assert_eq!(grant_size(160, 4, long), 10);
+        assert_eq!(grant_size(12, 4, long), 1);
+    }
+
+    #[test]
+    fn chunks_are_long_where_runs_are() {
+        assert_eq!(chunk_size(1_000, 2), CHUNK_TASKS_LONG);
+        assert_eq!(chunk_size(1_000, 0), CHUNK_TASKS_LONG);
+        assert_eq!(chunk_size(10_000, 1_000), CHUNK_TASKS);
+        assert_eq!(chunk_size(1_000_000, 1_000), CHUNK_TASKS_LONG);
+        assert_eq!(chunk_size(1, 2), CHUNK_TASKS);
     }
 }

@@ -16,6 +16,8 @@ use crate::draft::Draft;
 use crate::effects::Effects;
 use crate::job::{CHUNK_TASKS, Idempotency, Job, JobRecord, Life};
 use crate::node::Node;
+use crate::placement::{chunk_size, slots};
+use crate::queue::Shape;
 use crate::record::{NamespaceRecord, to_bytes};
 use crate::refusal::SubmitError;
 
@@ -108,10 +110,10 @@ impl Cluster {
         let kit = self.resolve_kit(&mut spec)?;
         self.check(&spec)?;
         let record = JobRecord {
+            chunk_tasks: self.chunk_tasks(&spec),
             spec,
             kit,
             submitted_at: now,
-            chunk_tasks: CHUNK_TASKS,
             idempotency: key.map(|key| Idempotency {
                 key: key.key,
                 body: key.body,
@@ -130,6 +132,17 @@ impl Cluster {
             }
         }
         Ok(record)
+    }
+
+    /// Tasks of each of the job's chunks.
+    fn chunk_tasks(&self, spec: &JobSpec) -> u32 {
+        // Looking at every node is for large jobs.
+        if spec.tasks <= CHUNK_TASKS {
+            return CHUNK_TASKS;
+        }
+        let constraints = Some(spec.constraints.as_slice().into());
+        let shape = Shape::new(spec.resources(), constraints);
+        chunk_size(spec.tasks, slots(&self.nodes, &shape))
     }
 
     /// Takes a checked job in under a new number.

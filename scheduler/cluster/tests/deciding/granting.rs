@@ -102,6 +102,38 @@ fn a_grant_stays_within_a_chunk_and_the_next_one_is_touched_later() {
 }
 
 #[test]
+fn tasks_that_turn_out_to_be_short_are_granted_in_longer_runs() {
+    let sizes = |wall: Span| {
+        let mut site = Site::with_nodes(&[("node-a", 2)]);
+        let id = site.submit(2_000, |_| {});
+        let mut sizes = Vec::new();
+        while site.state(&id) != JobState::Succeeded {
+            let grant = grants(&site, "node-a").remove(0);
+            let run = grant.tasks[0];
+            sizes.push(run.count);
+            let first = grant.id.attempt(run.first, 1).to_string();
+            let mut end = site.end(first.strip_prefix("default.").unwrap(), Outcome::Succeeded);
+            end.tasks = run;
+            end.usage.wall = Span::from_nanos(wall.as_nanos() * u64::from(run.count));
+            site.report("node-a", stint_api::link::Report::Ended(end));
+        }
+        sizes
+    };
+    let short = sizes(Span::from_nanos(100_000));
+    assert_eq!(short[..3], [64, 64, 128], "{short:?}");
+    assert!(
+        short.len() < 30 && short.iter().all(|size| *size >= 4),
+        "{short:?}"
+    );
+    let long = sizes(Span::from_secs(1));
+    assert!(
+        long.len() > 50 && long.iter().all(|size| *size <= 64),
+        "{long:?}"
+    );
+    assert_eq!(long[long.len() - 7..], [1; 7]);
+}
+
+#[test]
 fn tasks_that_have_been_through_different_things_are_not_granted_together() {
     let mut site = Site::with_nodes(&[("node-a", 1)]);
     site.submit(100, |spec| spec.retries = 2);
