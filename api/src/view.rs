@@ -149,7 +149,7 @@ pub struct AttemptView {
     pub is_final: bool,
 }
 
-/// `GET /v1/jobs/{id}/tasks`: states as runs, and the history of attempts.
+/// `GET /v1/jobs/{id}/tasks`: states as runs, a page of them, and the history of attempts.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct TasksView {
     /// Consecutive tasks in the same state, for example `{"tasks": "0-11", "state": "succeeded"}`.
@@ -161,6 +161,9 @@ pub struct TasksView {
     /// What tasks said of themselves last; a restarted scheduler has forgotten it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<TaskSaid>,
+    /// Give it as `from` for the next page of runs; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<TaskIndex>,
 }
 
 /// What a task said of itself last.

@@ -246,6 +246,11 @@ impl Site {
         }
     }
 
+    /// The scheduler's process id, while it runs.
+    pub fn scheduler_pid(&self) -> Option<u32> {
+        self.scheduler.as_ref().map(Child::id)
+    }
+
     /// How the scheduler process ended, if it did.
     pub fn scheduler_ended(&mut self) -> Option<std::process::ExitStatus> {
         let child = self.scheduler.as_mut()?;

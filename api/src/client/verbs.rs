@@ -6,7 +6,7 @@ use reqwest::{Method, Response};
 
 use super::{Client, Error, Patience};
 use crate::explain::Explanation;
-use crate::id::{Digest, JobId, Namespace};
+use crate::id::{Digest, JobId, Namespace, TaskIndex};
 use crate::job::{JobBatch, JobSpec};
 use crate::kit::{Kit, KitList, KitSpec};
 use crate::view::{BatchSubmitted, JobList, JobView, ModuleList, ModuleView, Submitted, TasksView};
@@ -100,12 +100,21 @@ impl Client {
             .await
     }
 
-    /// A job's tasks and their attempts.
+    /// A page of a job's tasks from the task `from` on, which is `next` of the page
+    /// before: at most `runs` runs of them, and at most `history` attempts, the latest.
     ///
     /// # Errors
     /// When there is none of that id, or no answer could be had.
-    pub async fn tasks(&self, id: &JobId) -> Result<TasksView, Error> {
-        self.fetch(self.request(Method::GET, &format!("/v1/jobs/{id}/tasks"), &[]))
+    pub async fn tasks(
+        &self,
+        id: &JobId,
+        from: TaskIndex,
+        runs: u32,
+        history: u32,
+    ) -> Result<TasksView, Error> {
+        let (from, runs, history) = (from.to_string(), runs.to_string(), history.to_string());
+        let query = [("from", &*from), ("limit", &*runs), ("history", &*history)];
+        self.fetch(self.request(Method::GET, &format!("/v1/jobs/{id}/tasks"), &query))
             .await
     }
 

@@ -9,16 +9,15 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::value::RawValue;
 use stint_api::client::Client;
-use stint_api::id::JobId;
+use stint_api::id::{JobId, TaskIndex};
 use stint_api::view::ResultLine;
 
 use crate::args::Global;
 use crate::connect;
 use crate::failure::hinted;
 
-/// Most results of a table, which is held in memory until its columns are known: 64 KiB each
-/// at most, and usually some hundred bytes.
-const TABLE_ROWS_MAX: usize = 100_000;
+/// Most columns of a table: more are no fields that the tasks have in common.
+const COLUMNS_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]
 #[command(
@@ -46,7 +45,9 @@ enum Shape {
 
 pub(crate) async fn perform(global: Global, args: ResultsArgs) -> anyhow::Result<()> {
     let client = connect::required(&global)?;
-    write(&client, &args.job, args.format, &mut io::stdout().lock()).await
+    let mut stdout = BufWriter::new(io::stdout());
+    write(&client, &args.job, args.format, &mut stdout).await?;
+    Ok(stdout.flush()?)
 }
 
 /// Writes what the tasks of a job returned to a file, as its name asks for.
@@ -65,48 +66,84 @@ async fn write(
     shape: Shape,
     to: &mut impl Write,
 ) -> anyhow::Result<()> {
+    if shape == Shape::Csv {
+        return write_table(client, job, to).await;
+    }
     let mut results = client.results(job).await?;
-    let mut rows = Vec::new();
     while let Some(line) = results.next().await? {
-        if shape == Shape::Json {
-            writeln!(to, "{}", serde_json::to_string(&line)?)?;
-            continue;
-        }
-        if rows.len() == TABLE_ROWS_MAX {
+        writeln!(to, "{}", serde_json::to_string(&line)?)?;
+    }
+    Ok(())
+}
+
+/// Asks twice: which columns there are is known after the last row, and a million rows are
+/// nothing to hold in memory. Tasks that end between the two are not in the table.
+async fn write_table(client: &Client, job: &JobId, to: &mut impl Write) -> anyhow::Result<()> {
+    let mut table = Table::default();
+    let mut results = client.results(job).await?;
+    while let Some(row) = results.next().await? {
+        table.add(&row)?;
+        if table.columns.len() > COLUMNS_MAX {
             return Err(hinted(
-                format!("`{job}` has more than {TABLE_ROWS_MAX} results"),
-                "as json they are written as they come: they need no table in memory",
+                format!("the results of `{job}` have more than {COLUMNS_MAX} different fields"),
+                "as json they are written as they are",
             ));
         }
-        rows.push(line);
     }
-    if shape == Shape::Csv {
-        for line in table(&rows)? {
+    writeln!(to, "{}", table.head())?;
+    let mut results = client.results(job).await?;
+    while let Some(row) = results.next().await? {
+        if let Some(line) = table.line(&row)? {
             writeln!(to, "{line}")?;
         }
     }
     Ok(())
 }
 
-/// The head and a row for each result. A result that is no object is in the column `result`.
-fn table(rows: &[ResultLine]) -> serde_json::Result<Vec<String>> {
-    let mut columns = BTreeSet::new();
-    let mut records = Vec::with_capacity(rows.len());
-    for row in rows {
-        let fields = fields(&row.result)?;
-        columns.extend(fields.keys().cloned());
-        records.push((row.task, fields));
+/// The columns of all rows, and of which tasks these are. A result that is no object is in the
+/// column `result`.
+#[derive(Debug, Default)]
+struct Table {
+    columns: BTreeSet<String>,
+    /// One bit each, as they ascend.
+    tasks: Vec<u64>,
+}
+
+impl Table {
+    fn add(&mut self, row: &ResultLine) -> serde_json::Result<()> {
+        for name in fields(&row.result)?.into_keys() {
+            self.columns.insert(name);
+        }
+        let (word, bit) = place(row.task);
+        if word >= self.tasks.len() {
+            self.tasks.resize(word + 1, 0);
+        }
+        self.tasks[word] |= bit;
+        Ok(())
     }
-    let head = columns.iter().map(|name| quoted(name));
-    let mut lines = vec![joined("task".to_owned(), head)];
-    for (task, fields) in &records {
-        let cells = columns.iter().map(|name| fields.get(name));
+
+    fn head(&self) -> String {
+        let names = self.columns.iter().map(|name| quoted(name));
+        joined("task".to_owned(), names)
+    }
+
+    /// The row's line; none when it was not there before.
+    fn line(&self, row: &ResultLine) -> serde_json::Result<Option<String>> {
+        let (word, bit) = place(row.task);
+        if self.tasks.get(word).is_none_or(|bits| bits & bit == 0) {
+            return Ok(None);
+        }
+        let fields = fields(&row.result)?;
+        let cells = self.columns.iter().map(|name| fields.get(name));
         let cells = cells
             .map(|value| value.map_or_else(|| Ok(String::new()), |value| cell(value)))
             .collect::<serde_json::Result<Vec<String>>>()?;
-        lines.push(joined(task.to_string(), cells.into_iter()));
+        Ok(Some(joined(row.task.to_string(), cells.into_iter())))
     }
-    Ok(lines)
+}
+
+fn place(task: TaskIndex) -> (usize, u64) {
+    (task as usize / 64, 1 << (task % 64))
 }
 
 /// Values stay as they were written: a large number is no other one.
@@ -162,7 +199,18 @@ mod tests {
             "1,,,\"[1, 2]\",",
             "2,,,,18446744073709551616",
         ];
-        assert_eq!(table(&rows).unwrap(), expected);
-        assert_eq!(table(&[]).unwrap(), ["task"]);
+        let mut table = Table::default();
+        assert_eq!(table.head(), "task");
+        for row in &rows {
+            table.add(row).unwrap();
+        }
+        let lines = rows.iter().map(|row| table.line(row).unwrap().unwrap());
+        let written: Vec<String> = std::iter::once(table.head()).chain(lines).collect();
+        assert_eq!(written, expected);
+        let late = ResultLine {
+            task: 64,
+            ..rows[0].clone()
+        };
+        assert_eq!(table.line(&late).unwrap(), None);
     }
 }

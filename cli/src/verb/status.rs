@@ -2,7 +2,7 @@
 
 use clap::Args;
 use serde::Serialize;
-use stint_api::id::JobId;
+use stint_api::id::{JobId, TaskIndex};
 use stint_api::job::JobSpec;
 use stint_api::time::Time;
 use stint_api::view::{AttemptView, JobView, TaskRun, TaskSaid, TasksView};
@@ -12,8 +12,10 @@ use crate::connect;
 use crate::report::{self, Report};
 use crate::show::{self, Table};
 
-/// Most lines of history for people; `--json` has them all.
-const HISTORY_LINES_MAX: usize = 50;
+/// Most lines of tasks, and of history, for people; `--json` has more.
+const LINES_MAX: u32 = 50;
+/// Most runs of tasks, and attempts, in JSON: as many as are kept of attempts.
+const JSON_MAX: u32 = 10_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
@@ -35,13 +37,17 @@ struct Status<'a> {
     history: &'a [AttemptView],
     said: &'a [TaskSaid],
     truncated: bool,
+    /// The first task that is not in `runs`, if they are too many.
+    next: Option<TaskIndex>,
 }
 
 pub(crate) async fn perform(global: Global, args: StatusArgs) -> anyhow::Result<()> {
     let client = connect::required(&global)?;
     let job = client.job(&args.job).await?;
-    let tasks = client.tasks(&args.job).await?;
-    if global.format() == Format::Json {
+    let is_json = global.format() == Format::Json;
+    let most = if is_json { JSON_MAX } else { LINES_MAX };
+    let tasks = client.tasks(&args.job, 0, most, most).await?;
+    if is_json {
         return show::json(&Status {
             report: Report::of(&job),
             spec: &job.spec,
@@ -53,6 +59,7 @@ pub(crate) async fn perform(global: Global, args: StatusArgs) -> anyhow::Result<
             history: &tasks.history,
             said: &tasks.said,
             truncated: tasks.truncated,
+            next: tasks.next,
         });
     }
     print_job(&job)?;
@@ -121,6 +128,11 @@ fn print_tasks(tasks: &TasksView) -> anyhow::Result<()> {
         ]);
     }
     table.print()?;
+    if let Some(next) = tasks.next {
+        show::note(&format!(
+            "tasks from {next} on are not shown; --json has more, and GET /v1/jobs/{{id}}/tasks?from={next} the next"
+        ));
+    }
     if !tasks.said.is_empty() {
         show::line("")?;
         let mut table = Table::new(["TASK", "SAYS", "AT"]);
@@ -135,12 +147,11 @@ fn print_tasks(tasks: &TasksView) -> anyhow::Result<()> {
     }
     show::line("")?;
     let mut table = Table::new(["TASKS", "TRY", "NODE", "WALL", "CPU", "MEMORY", "OUTCOME"]);
-    let hidden = tasks.history.len().saturating_sub(HISTORY_LINES_MAX);
-    for entry in &tasks.history[hidden..] {
+    for entry in &tasks.history {
         table.row(attempt_row(entry));
     }
     table.print()?;
-    if hidden > 0 || tasks.truncated {
+    if tasks.truncated {
         show::note("older attempts are not shown; --json has what is kept");
     }
     Ok(())

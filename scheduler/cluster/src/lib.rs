@@ -90,4 +90,5 @@ pub use rerun::{Rerun, RerunError};
 pub use restore::RestoreError;
 pub use submit::{IdempotencyKey, Submission, TooManyModules};
 pub use suspend::SuspendError;
+pub use task_runs::TaskPage;
 pub use view::{JobsError, JobsQuery};

@@ -13,6 +13,7 @@ use stint_api::id::{JobId, TaskIndex};
 use stint_api::time::Time;
 use stint_api::view::{AttemptView, ResultLine};
 
+use crate::chunk::Chunk;
 use crate::key::RecordKey;
 use crate::record::{RecordError, from_bytes};
 
@@ -89,6 +90,7 @@ fn outcome_bytes(attempt: &AttemptView) -> usize {
 pub struct PageIndex {
     job: JobId,
     counts: BTreeMap<u32, u32>,
+    entries: usize,
     truncated: bool,
     chunk_tasks: u32,
     /// Results of earlier tasks are not wanted.
@@ -107,18 +109,22 @@ pub struct History {
 }
 
 impl PageIndex {
-    pub(crate) fn new(
-        job: JobId,
-        (counts, truncated): (BTreeMap<u32, u32>, bool),
-        chunk_tasks: u32,
-    ) -> Self {
+    pub(crate) fn new(job: JobId, chunks: &BTreeMap<u32, Chunk>, chunk_tasks: u32) -> Self {
+        let counts = chunks.iter().map(|(index, chunk)| (*index, chunk.pages));
+        let entries = chunks.values().map(|chunk| chunk.entries as usize);
         Self {
             job,
-            counts,
-            truncated,
+            counts: counts.collect(),
+            entries: entries.sum(),
+            truncated: chunks.values().any(|chunk| chunk.dropped > 0),
             chunk_tasks,
             first: 0,
         }
+    }
+
+    /// How many attempts the pages hold together.
+    pub fn entries(&self) -> usize {
+        self.entries
     }
 
     /// Those with results of the task `first` and later ones, and of no others.

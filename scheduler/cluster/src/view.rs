@@ -1,14 +1,14 @@
 //! What is shown of the cluster. Nothing here changes anything.
 
-use stint_api::id::{Digest, JobId, Namespace};
+use stint_api::id::{Digest, JobId, Namespace, TaskIndex};
 use stint_api::time::Time;
-use stint_api::view::{JobList, JobView, ModuleList, ModuleView, NodeList, TaskRun};
+use stint_api::view::{JobList, JobView, ModuleList, ModuleView, NodeList};
 
 use crate::cluster::Cluster;
 use crate::job::Life;
 use crate::page::PageIndex;
 use crate::submit::text_bytes;
-use crate::task_runs::task_runs;
+use crate::task_runs::{TaskPage, task_runs};
 use crate::waiting::Explainer;
 
 /// Jobs of a page when nobody says how many.
@@ -130,22 +130,23 @@ impl Cluster {
         Ok(Box::new(older.rev().map(|(id, _)| id)))
     }
 
-    /// The states of a job's tasks, ascending, and where to find its attempts.
-    pub fn tasks(&self, id: &JobId) -> Option<(Vec<TaskRun>, PageIndex)> {
-        Some((task_runs(self.jobs.get(id)?), self.pages(id)?))
+    /// At most `limit` runs of a job's tasks in the same state, ascending, the first
+    /// at the task `from` or after; and where to find the attempts.
+    pub fn tasks(
+        &self,
+        id: &JobId,
+        from: TaskIndex,
+        limit: usize,
+    ) -> Option<(TaskPage, PageIndex)> {
+        let page = task_runs(self.jobs.get(id)?, from, limit);
+        Some((page, self.pages(id)?))
     }
 
     /// Where to find the attempts and results of a job.
     pub fn pages(&self, id: &JobId) -> Option<PageIndex> {
         let job = self.jobs.get(id)?;
-        let chunks = job.chunks();
-        let counts = chunks.iter().map(|(index, chunk)| (*index, chunk.pages));
-        let truncated = chunks.values().any(|chunk| chunk.dropped > 0);
-        Some(PageIndex::new(
-            id.clone(),
-            (counts.collect(), truncated),
-            job.record.chunk_tasks,
-        ))
+        let index = PageIndex::new(id.clone(), job.chunks(), job.record.chunk_tasks);
+        Some(index)
     }
 
     /// Every node that did not leave, by name.

@@ -213,7 +213,7 @@ async fn snapshot(api: &Arc<Api>, job: &JobId) -> Result<(JobView, u64, Vec<Even
         ))
     });
     let (view, index, seq) = found.await?.ok_or_else(|| ApiError::NoJob(job.clone()))?;
-    let attempts = pages::attempts(Arc::clone(api), index).await?;
+    let attempts = pages::attempts(Arc::clone(api), index, usize::MAX).await?;
     let mut story = vec![(view.submitted_at, EventKind::Submitted)];
     story.extend(attempts.list.into_iter().map(|ended| {
         let what = EventKind::Ended {

@@ -26,7 +26,7 @@ use super::link::OrdersParams;
 use super::logs::LogParams;
 use super::modules::{OfParams, PushParams};
 use super::nodes::DrainParams;
-use super::pages::ResultParams;
+use super::pages::{ResultParams, TaskParams};
 use super::steer::RerunParams;
 
 /// The schema of a type, with what it refers to among the components.
@@ -116,7 +116,7 @@ const OPERATIONS: &[Operation] = &[
     get("/v1/jobs/{id}:rerun", "Submit a job once more, or its failed tasks; `Idempotency-Key` makes it safe to repeat", Content::Json(of::<Submitted>))
         .takes("post", Content::Nothing, "201").with(inline::<RerunParams>),
     get("/v1/jobs/{id}/explain", "Say why a job's tasks wait, with figures", Content::Json(of::<Explanation>)),
-    get("/v1/jobs/{id}/tasks", "Show a job's tasks and their attempts", Content::Json(of::<TasksView>)),
+    get("/v1/jobs/{id}/tasks", "Show a job's tasks, a page of them, and their attempts", Content::Json(of::<TasksView>)).with(inline::<TaskParams>),
     get("/v1/jobs/{id}/events", "Follow what happens to a job; resumes after `Last-Event-ID`, and ends with an event `end`", Content::Events(of::<Event>)),
     get("/v1/jobs/{id}/logs", "Read or follow what a job writes; resumes after `Last-Event-ID`, and ends with an event `end`", Content::Events(of::<LogChunk>))
         .with(inline::<LogParams>),

@@ -26,13 +26,15 @@ use super::{Api, Shared};
 const PAGES_PER_TURN: usize = 16;
 /// Most bytes of the attempts of one answer; a client takes 64 MiB.
 const HISTORY_BYTES_MAX: usize = 32 << 20;
+/// Most runs of tasks of one answer: the heart is busy while they are gathered.
+const RUNS_MAX: usize = 10_000;
 /// Bytes of results that are sent in one piece, about.
 const PIECE_BYTES: usize = 64 << 10;
 /// One JSON value a line.
 const NDJSON: &str = "application/x-ndjson";
 
 /// The attempts of a job, as many as are kept and fit into one answer.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Attempts {
     pub(super) list: Vec<AttemptView>,
     pub(super) truncated: bool,
@@ -88,14 +90,21 @@ fn read(index: &PageIndex, records: &[Record]) -> Result<stint_cluster::History,
     index.read(records).map_err(ApiError::internal)
 }
 
-/// The attempts that `index` counts, oldest first.
-pub(super) async fn attempts(api: Arc<Api>, index: PageIndex) -> Result<Attempts, ApiError> {
+/// The attempts that `index` counts, oldest first; of more than `most` the latest.
+pub(super) async fn attempts(
+    api: Arc<Api>,
+    index: PageIndex,
+    most: usize,
+) -> Result<Attempts, ApiError> {
     let mut truncated = read(&index, &[])?.truncated;
     let mut list: Vec<AttemptView> = Vec::new();
     let mut bytes = 0;
     let mut chunks = std::collections::BTreeSet::new();
     let mut pages = Pages::new(api, index);
-    'reading: while let Some(records) = pages.next().await? {
+    // A job's pages hold results, too, and a million of those are not read for nothing.
+    'reading: while list.len() < pages.index.entries()
+        && let Some(records) = pages.next().await?
+    {
         chunks.extend(records.iter().map(chunk_of));
         for attempt in read(&pages.index, &records)?.attempts {
             bytes += serde_json::to_string(&attempt).map_or(0, |text| text.len());
@@ -110,24 +119,53 @@ pub(super) async fn attempts(api: Arc<Api>, index: PageIndex) -> Result<Attempts
     if chunks.len() > 1 {
         list.sort_by_key(|attempt| attempt.ended_at);
     }
+    let older = list.len().saturating_sub(most);
+    truncated |= older > 0;
+    list.drain(..older);
     Ok(Attempts { list, truncated })
+}
+
+/// Which of a job's tasks to show.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaskParams {
+    /// The first task of the page: `next` of the page before; 0 when absent.
+    #[serde(default)]
+    from: TaskIndex,
+    /// Most runs of the page: 1 to 10000, 10000 when absent.
+    limit: Option<usize>,
+    /// Most attempts, the latest; all that are kept when absent, on the first page.
+    history: Option<usize>,
 }
 
 /// `GET /v1/jobs/{id}/tasks`.
 pub(super) async fn tasks(
     State(api): Shared,
     Segment(id): Segment<JobId>,
+    Params(params): Params<TaskParams>,
 ) -> Result<Json<TasksView>, ApiError> {
+    let limit = params.limit.unwrap_or(RUNS_MAX);
+    if !(1..=RUNS_MAX).contains(&limit) {
+        let what = format!("`limit`: a page has 1 to {RUNS_MAX} runs, not {limit}");
+        return Err(ApiError::Query(what));
+    }
     let wanted = id.clone();
-    let found = api.driver.call(move |turn| turn.cluster.tasks(&wanted));
-    let (runs, index) = found.await?.ok_or_else(|| ApiError::NoJob(id.clone()))?;
+    let found = api
+        .driver
+        .call(move |turn| turn.cluster.tasks(&wanted, params.from, limit));
+    let (page, index) = found.await?.ok_or_else(|| ApiError::NoJob(id.clone()))?;
     let said = api.events.sayings.of(&id);
-    let attempts = attempts(api, index).await?;
+    let all = if params.from == 0 { usize::MAX } else { 0 };
+    let attempts = match params.history.unwrap_or(all) {
+        0 => Attempts::default(),
+        most => attempts(api, index, most).await?,
+    };
     Ok(Json(TasksView {
-        runs,
+        runs: page.runs,
         history: attempts.list,
         truncated: attempts.truncated,
         said,
+        next: page.next,
     }))
 }
 
@@ -170,7 +208,7 @@ pub(super) async fn results(
 }
 
 /// Results on their way. Those of one chunk are gathered before any is sent,
-/// for its tasks end in any order: at most 4096 of 64 KiB each.
+/// for its tasks end in any order: at most 256 of 64 KiB each.
 struct Results {
     pages: Pages,
     gathered: Vec<ResultLine>,

@@ -64,7 +64,7 @@ async fn a_job_runs_through_to_its_results_its_logs_and_its_story() {
     );
     let job = client.job(&id).await.unwrap();
     assert_eq!((job.state, job.attempts), (JobState::Succeeded, 1));
-    let tasks = client.tasks(&id).await.unwrap();
+    let tasks = client.tasks(&id, 0, 100, 100).await.unwrap();
     assert_eq!((tasks.runs.len(), tasks.history.len()), (1, 1));
     let mut results = client.results(&id).await.unwrap();
     let line = within(results.next()).await.unwrap().unwrap();
@@ -232,7 +232,7 @@ async fn an_attempt_that_is_tried_again_stays_with_its_node() {
     node.report(vec![Report::Ended(failed), Report::Ended(second)])
         .await
         .unwrap();
-    let tasks = site.client().tasks(&id).await.unwrap();
+    let tasks = site.client().tasks(&id, 0, 100, 100).await.unwrap();
     let outcomes: Vec<&Outcome> = tasks
         .history
         .iter()

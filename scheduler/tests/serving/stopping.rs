@@ -34,7 +34,10 @@ async fn everything_is_remembered_by_the_next_process() {
     site = Site::start_in(site.stop().await, None).await;
     let client = site.client();
     assert_eq!(client.job(&id).await.unwrap().state, JobState::Succeeded);
-    assert_eq!(client.tasks(&id).await.unwrap().history.len(), 1);
+    assert_eq!(
+        client.tasks(&id, 0, 100, 100).await.unwrap().history.len(),
+        1
+    );
     let mut results = client.results(&id).await.unwrap();
     let line = within(results.next()).await.unwrap().unwrap();
     assert_eq!(line.result.get(), "{\"a\":1}");

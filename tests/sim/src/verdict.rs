@@ -50,8 +50,8 @@ impl World {
                 if let Some(view) = up.cluster.job(id).filter(|view| !view.state.is_final()) {
                     let runs = up
                         .cluster
-                        .tasks(id)
-                        .map(|(runs, _)| runs)
+                        .tasks(id, 0, 1_000)
+                        .map(|(page, _)| page.runs)
                         .unwrap_or_default();
                     let runs = runs
                         .iter()

@@ -305,13 +305,13 @@ fn told(node: &NodeId, order: &Order) -> String {
 }
 
 pub(crate) fn tasks_of(heart: &Cluster, id: &JobId) -> Vec<String> {
-    let (runs, _) = heart.tasks(id).unwrap();
+    let (page, _) = heart.tasks(id, 0, usize::MAX).unwrap();
     let tell = |run: stint_api::view::TaskRun| {
         let state = format!("{:?}", run.state).to_lowercase();
         let node = run.node.map_or(String::new(), |node| format!(" {node}"));
         format!("{} {state}{node}", run.tasks)
     };
-    runs.into_iter().map(tell).collect()
+    page.runs.into_iter().map(tell).collect()
 }
 
 /// What every slot of these tests takes.

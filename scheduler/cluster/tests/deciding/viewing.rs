@@ -123,6 +123,29 @@ fn results_are_read_from_pages_by_task() {
 }
 
 #[test]
+fn the_tasks_of_a_large_job_are_shown_page_by_page() {
+    let mut site = Site::with_nodes(&[("node-a", 1)]);
+    let job = site.submit(1_000, |_| {});
+    for (first, outcome) in [(0, Outcome::Succeeded), (7, crate::failed())] {
+        let mut end = site.end(&format!("1.t{first}.g1.1"), outcome);
+        end.tasks.count = 7;
+        site.report("node-a", Report::Ended(end));
+    }
+    let page = |from, limit| {
+        let (page, _) = site.heart.tasks(&job, from, limit).unwrap();
+        let runs = page.runs.into_iter().map(|run| run.tasks);
+        (runs.collect::<Vec<_>>().join(" "), page.next)
+    };
+    assert_eq!(page(0, 4), ("0-6 7-13 14-63 64-999".to_owned(), None));
+    assert_eq!(page(0, 2), ("0-6 7-13".to_owned(), Some(14)));
+    assert_eq!(page(14, 1), ("14-63".to_owned(), Some(64)));
+    assert_eq!(page(70, 1), ("70-999".to_owned(), None));
+    assert_eq!(page(5, 1), ("5-6".to_owned(), Some(7)));
+    assert_eq!(page(1_000, 1), (String::new(), None));
+    assert_eq!(page(u32::MAX, 1), (String::new(), None));
+}
+
+#[test]
 fn what_failed_leaves_no_result() {
     let mut site = Site::with_nodes(&[("node-a", 1)]);
     let job = site.submit(1, |_| {});
