@@ -1,9 +1,11 @@
 //! Modules on disk, by digest. A file is visible under its digest only when all
 //! of it is there, is on the disk, has that digest and was scanned.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -14,6 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::files::{Files, Found, KeepError};
+use crate::unneeded::Gate;
 
 /// Uploads at once: each holds a file and a connection.
 const UPLOADS_MAX: usize = 16;
@@ -48,6 +51,7 @@ pub(crate) struct Blobs {
     /// One at a time: a scan holds the whole module in memory.
     scans: Semaphore,
     next: AtomicU64,
+    gate: Arc<Gate>,
 }
 
 /// A module that is being uploaded; dropped before it is finished, it leaves nothing.
@@ -94,6 +98,7 @@ impl Blobs {
             uploads: Semaphore::new(UPLOADS_MAX),
             scans: Semaphore::new(1),
             next: AtomicU64::new(0),
+            gate: Arc::default(),
         })
     }
 
@@ -145,8 +150,24 @@ impl Blobs {
         let turn = self.scans.acquire().await;
         let _turn = turn.map_err(|_| BlobError::ScanBroke)?;
         let to = self.path(&digest);
-        let adopted = tokio::task::spawn_blocking(move || adopt(&file, digest, &entry, &to));
+        let gate = Arc::clone(&self.gate);
+        let adopted = tokio::task::spawn_blocking(move || {
+            let facts = adopt(&file, digest, &entry, &to)?;
+            // It may have been there for long, for a module that was forgotten.
+            gate.touch(&to).map_err(io(&to))?;
+            Ok(facts)
+        });
         adopted.await.map_err(|_| BlobError::ScanBroke)?
+    }
+
+    /// Removes modules that are not `needed` and were not touched after `before`; how
+    /// many. Blocks.
+    pub(crate) fn sweep(
+        &self,
+        needed: &BTreeSet<Digest>,
+        before: SystemTime,
+    ) -> std::io::Result<usize> {
+        self.gate.sweep((&self.directory, ".wasm"), needed, before)
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -197,17 +218,20 @@ impl Upload<'_> {
         let turn = self.blobs.scans.acquire().await;
         let _turn = turn.map_err(|_| BlobError::ScanBroke)?;
         let (from, to) = (self.temporary, self.blobs.path(&expected));
+        let gate = Arc::clone(&self.blobs.gate);
         // The guard goes along: a request that is given up does not remove the file under the scan.
-        let publish = tokio::task::spawn_blocking(move || publish(&from, &to));
+        let publish = tokio::task::spawn_blocking(move || publish(&from, &to, &gate));
         publish.await.map_err(|_| BlobError::ScanBroke)?
     }
 }
 
-fn publish(temporary: &Temporary, to: &Path) -> Result<ModuleFacts, BlobError> {
+fn publish(temporary: &Temporary, to: &Path, gate: &Gate) -> Result<ModuleFacts, BlobError> {
     let from = &temporary.0;
     let bytes = std::fs::read(from).map_err(io(from))?;
     let facts = stint_scan::scan(&bytes).map_err(BlobError::Rejected)?;
+    let held = gate.hold();
     std::fs::rename(from, to).map_err(io(to))?;
+    drop(held);
     sync_directory(to)?;
     Ok(facts)
 }

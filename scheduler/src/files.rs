@@ -1,12 +1,16 @@
 //! Files beside modules, and scripts, on disk by digest. A file is visible under its
 //! digest only when all of it is there, is on the disk and has that digest.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use stint_api::id::Digest;
+
+use crate::unneeded::Gate;
 
 /// Most files: each takes an inode, and a look at the start.
 const FILES_MAX: usize = 1_000_000;
@@ -31,6 +35,7 @@ pub(crate) struct Files {
     /// Files that are somebody else's to keep, under the same names.
     library: Option<PathBuf>,
     count: AtomicUsize,
+    gate: Gate,
 }
 
 /// A file that is there.
@@ -53,12 +58,15 @@ impl Files {
             directory,
             library,
             count,
+            gate: Gate::default(),
         })
     }
 
-    /// The file of that digest, if it is there. Blocks.
+    /// The file of that digest, if it is there; it then stays for whoever is about to
+    /// name it. Blocks.
     pub(crate) fn find(&self, digest: &Digest) -> io::Result<Option<Found>> {
         let ours = self.directory.join(digest.hex());
+        self.gate.touch(&ours)?;
         if let Some(bytes) = size_of(&ours)? {
             return Ok(Some(Found {
                 path: ours,
@@ -90,10 +98,21 @@ impl Files {
                 return Err(KeepError::TooMany);
             }
         }
+        let held = self.gate.hold();
         fs::rename(from, &to).map_err(failed(&to))?;
+        drop(held);
         File::open(&self.directory)
             .and_then(|directory| directory.sync_all())
             .map_err(failed(&self.directory))
+    }
+}
+
+impl Files {
+    /// Removes what is not `needed` and was not touched after `before`; how many. Blocks.
+    pub(crate) fn sweep(&self, needed: &BTreeSet<Digest>, before: SystemTime) -> io::Result<usize> {
+        let removed = self.gate.sweep((&self.directory, ""), needed, before)?;
+        self.count.fetch_sub(removed, Ordering::Relaxed);
+        Ok(removed)
     }
 }
 

@@ -21,6 +21,7 @@ mod metrics;
 mod said;
 mod scheduler;
 mod sweep;
+mod unneeded;
 
 pub use driver::{DriverError, RestoreError};
 pub use scheduler::{Config, RunError, Scheduler, StartError};

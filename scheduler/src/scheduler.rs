@@ -22,7 +22,7 @@ use crate::http::{self, Api};
 use crate::listen::{Waits, listen};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
-use crate::sweep::sweep;
+use crate::sweep::Sweep;
 
 /// Shortest lease: below, a busy machine is taken for a dead one.
 const LEASE_MIN: Span = Span::from_millis(100);
@@ -158,11 +158,14 @@ impl Scheduler {
             submits: http::Submits::default(),
             stop: stopping.clone(),
         };
-        tokio::spawn(sweep(
-            driver.handle.clone(),
-            Arc::clone(&api.logs),
-            stopping.clone(),
-        ));
+        let sweep = Sweep {
+            driver: driver.handle.clone(),
+            logs: Arc::clone(&api.logs),
+            blobs: Arc::clone(&api.blobs),
+            files: Arc::clone(&api.files),
+            keep: config.keep.age.into(),
+        };
+        tokio::spawn(sweep.run(stopping.clone()));
         let router = http::router(Arc::new(api));
         let listening = tokio::spawn(listen(
             listener,

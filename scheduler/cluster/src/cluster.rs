@@ -11,6 +11,7 @@ use crate::account::Accounts;
 use crate::draft::{Draft, Forgotten};
 use crate::history::Keep;
 use crate::job::Job;
+use crate::library::Uses;
 use crate::node::Node;
 use crate::preempt::Ranks;
 use crate::queue::Queue;
@@ -57,6 +58,8 @@ pub struct Cluster {
     pub(crate) modules: BTreeMap<(Namespace, Digest), ModuleView>,
     /// Which module has the name of a kit; derived from `modules`.
     pub(crate) kits: BTreeMap<(Namespace, String), Digest>,
+    /// When modules were last of use.
+    pub(crate) uses: Uses,
     /// Jobs by submission, for listing; derived from `jobs`.
     pub(crate) by_time: BTreeSet<(Time, JobId)>,
     /// Which job a key made; derived from `jobs`.
@@ -104,6 +107,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
             modules: BTreeMap::new(),
             kits: BTreeMap::new(),
+            uses: Uses::default(),
             by_time: BTreeSet::new(),
             by_key: BTreeMap::new(),
             queue: Queue::default(),

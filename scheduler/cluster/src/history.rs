@@ -4,7 +4,8 @@
 //!
 //! First the job's record says that it is forgotten, then everything goes that stands
 //! on it, and the record last: what was cut off between is finished on restoring,
-//! and nobody sees a job by half. One that an open job runs after stays.
+//! and nobody sees a job by half. One that an open job runs after stays. Modules that
+//! nobody needs go likewise (`library.rs`).
 
 use serde::{Deserialize, Serialize};
 use stint_api::id::JobId;
@@ -71,6 +72,10 @@ impl Cluster {
             records += chunks.map(|chunk| 1 + chunk.pages as usize).sum::<usize>();
             ids.push(id.clone());
         }
+        // A module goes in a verb after that of its last job.
+        if ids.is_empty() {
+            self.prune_modules(draft);
+        }
         for id in ids {
             self.forget(draft, id);
         }
@@ -81,6 +86,7 @@ impl Cluster {
         let Some(job) = self.jobs.remove(&id) else {
             return;
         };
+        self.uses.job_went(&job);
         let record = &job.record;
         self.by_time.remove(&(record.submitted_at, id.clone()));
         if let Some(at) = job.ended_at() {
@@ -103,15 +109,17 @@ impl Cluster {
         });
     }
 
-    /// When the next job is to be forgotten.
+    /// When the next job or module is to be forgotten.
     pub(crate) fn next_prune(&self) -> Option<Time> {
-        let (at, _) = self.over.first()?;
         let keep = self.config.keep;
-        let due = match self.over.len() > keep.jobs {
-            true => self.prune_at,
-            false => *at + keep.age,
-        };
-        Some(due.max(self.prune_at))
+        let job = self.over.first().map(|(at, _)| {
+            let due = match self.over.len() > keep.jobs {
+                true => self.prune_at,
+                false => *at + keep.age,
+            };
+            due.max(self.prune_at)
+        });
+        job.into_iter().chain(self.next_module_prune()).min()
     }
 
     /// Notes that a job is over: since when, and that it follows no other any more.

@@ -86,6 +86,7 @@ impl Cluster {
         };
         let mut draft = self.begin(now);
         self.kits.insert(name, module.digest);
+        self.uses.saw(key.clone(), now);
         self.modules.insert(key.clone(), module);
         draft.modules.insert(key);
         Ok((kit, self.seal(draft)))

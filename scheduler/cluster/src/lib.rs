@@ -21,7 +21,7 @@
 //! | `cordon`, `uncordon`, `drain` | `duty.rs` |
 //! | `set_namespace` | `account.rs` |
 //! | `tick`, `next_wake` | `lease.rs` |
-//! | what is forgotten, in `tick` | `history.rs` |
+//! | what is forgotten, in `tick` | `history.rs`; modules: `library.rs`, with `module_wanted` |
 //! | placement, after any of them | `turns.rs` says whose turn it is, `placement.rs` picks, `place.rs` grants, `preempt.rs` makes room |
 //! | views | `view.rs`, `task_runs.rs`, `waiting.rs`, `census.rs` |
 //!
@@ -48,6 +48,7 @@ mod job;
 mod key;
 mod kit;
 mod lease;
+mod library;
 
 mod node;
 mod page;
@@ -82,6 +83,7 @@ pub use hello::HelloError;
 pub use history::Keep;
 pub use key::{ParseKeyError, RecordKey};
 pub use kit::KitError;
+pub use library::Roots;
 pub use page::{History, PageIndex};
 pub use record::RecordError;
 pub use refusal::SubmitError;

@@ -114,7 +114,9 @@ impl Cluster {
             RecordKey::Module(namespace, digest) => {
                 let module: ModuleView = from_bytes(&key, bytes)?;
                 self.find_kit(&module);
-                self.modules.insert((namespace.clone(), *digest), module);
+                let key = (namespace.clone(), *digest);
+                self.uses.saw(key.clone(), now);
+                self.modules.insert(key, module);
             }
             RecordKey::Meta | RecordKey::Job(..) | RecordKey::Chunk(..) | RecordKey::Page(..) => {}
         }

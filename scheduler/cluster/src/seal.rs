@@ -64,13 +64,17 @@ impl Cluster {
                 None => Change::Delete { key },
             });
         }
-        let mut put = |key, bytes| changes.push(Change::Put { key, bytes });
         for (namespace, digest) in &draft.modules {
-            if let Some(module) = self.modules.get(&(namespace.clone(), *digest)) {
-                let key = RecordKey::Module(namespace.clone(), *digest);
-                put(key, to_bytes(module));
-            }
+            let key = RecordKey::Module(namespace.clone(), *digest);
+            changes.push(match self.modules.get(&(namespace.clone(), *digest)) {
+                Some(module) => Change::Put {
+                    key,
+                    bytes: to_bytes(module),
+                },
+                None => Change::Delete { key },
+            });
         }
+        let mut put = |key, bytes| changes.push(Change::Put { key, bytes });
         for namespace in &draft.namespaces {
             if let Some(record) = self.namespaces.get(namespace) {
                 put(RecordKey::Namespace(namespace.clone()), to_bytes(record));

@@ -201,6 +201,7 @@ impl Cluster {
     ) -> Result<(ModuleView, Effects), TooManyModules> {
         let key = (module.namespace.clone(), module.digest);
         if let Some(known) = self.modules.get(&key) {
+            self.uses.saw(key, now);
             return Ok((known.clone(), Effects::default()));
         }
         if self.modules.len() >= MODULES_MAX {
@@ -211,6 +212,7 @@ impl Cluster {
             pushed_at: now,
             ..module
         };
+        self.uses.saw(key.clone(), now);
         self.modules.insert(key.clone(), module.clone());
         draft.modules.insert(key);
         Ok((module, self.seal(draft)))
@@ -231,6 +233,7 @@ impl Cluster {
             }
         }
         self.by_time.insert((job.record.submitted_at, id.clone()));
+        self.uses.job_came(&job);
         self.jobs.insert(id, job);
     }
 

@@ -147,7 +147,10 @@ pub(super) async fn show(
     let of = namespace.clone();
     let module = api
         .driver
-        .call(move |turn| turn.cluster.module(&of, &digest).cloned())
+        .call(move |turn| {
+            let module = turn.cluster.module_wanted(turn.now, &of, &digest);
+            module.cloned()
+        })
         .await?;
     let namespace = Some(namespace);
     module

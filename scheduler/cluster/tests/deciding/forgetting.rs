@@ -1,12 +1,13 @@
 //! Jobs that are over are forgotten in their time, with all that is kept of them.
 
-use stint_api::id::{ClusterId, JobId};
+use stint_api::id::{ClusterId, Digest, JobId};
 use stint_api::outcome::Outcome;
+use stint_api::quantity::Bytes;
 use stint_api::time::Span;
 use stint_api::view::JobState;
 use stint_cluster::{Cluster, Config, Keep, SubmitError};
 
-use crate::Site;
+use crate::{MODULE, Site};
 
 const AGE: Span = Span::from_secs(3_600);
 
@@ -122,4 +123,36 @@ fn forgetting_that_was_cut_off_is_finished_on_restoring() {
             assert_eq!(left.count(), 0, "cut at {end}");
         }
     }
+}
+
+#[test]
+fn a_module_goes_that_nobody_needs_or_asks_for_any_more_and_no_other() {
+    let mut site = Site::keeping(1_000);
+    let [old, asked, pushed] = [11, 12, 13].map(|byte| Digest([byte; 32]));
+    for module in [old, asked, pushed] {
+        site.push(module, Bytes(0));
+    }
+    let job = site.done();
+    let namespace = "default".parse().unwrap();
+    let knows = |site: &Site| {
+        let modules = site.heart.modules(&namespace).modules;
+        modules.iter().map(|one| one.digest).collect::<Vec<_>>()
+    };
+    site.pass_alive("node-a", Span::from_secs(1_800));
+    let wanted = site.heart.module_wanted(site.now, &namespace, &asked);
+    assert!(wanted.is_some());
+    site.push(pushed, Bytes(0));
+    site.pass_alive("node-a", Span::from_secs(1_700));
+    assert_eq!(knows(&site), [MODULE, old, asked, pushed]);
+    assert_eq!(site.heart.roots().modules.len(), 4);
+    // An hour after it was last of use, and the job an hour after its end.
+    site.pass_alive("node-a", Span::from_secs(200));
+    assert!(!site.heart.knows(&job));
+    assert_eq!(knows(&site), [asked, pushed]);
+    assert!(site.try_submit(1, |spec| spec.module = old).is_err());
+    site.submit(1, |spec| spec.module = asked);
+    site.pass_alive("node-a", Span::from_secs(4_000));
+    assert_eq!(knows(&site), [asked], "a job that waits or runs needs it");
+    let keys = crate::restoring::store(&site.changes).into_keys();
+    assert_eq!(keys.filter(|key| key.starts_with("module/")).count(), 1);
 }
