@@ -196,10 +196,12 @@ impl Supervisor {
             return;
         }
         let mut used = self.used();
-        for holding in self.grants.values_mut() {
+        let dying: Vec<AttemptId> = self.stopping.keys().cloned().collect();
+        for (id, holding) in &mut self.grants {
             holding.wake(now);
             match holding.next() {
                 Next::Nothing => {}
+                Next::Start(task) if dying.iter().any(|one| may_meet(one, id, task, holding)) => {}
                 Next::Prepare => {
                     holding.preparation = Preparation::Underway;
                     let grant = holding.grant_to_prepare();
@@ -324,6 +326,14 @@ impl Supervisor {
                 .get(&attempt.task)
                 .is_some_and(|tried| tried.try_number >= attempt.try_number)
     }
+}
+
+/// Whether an attempt that is being stopped is of a task that is to be started under
+/// another grant, or may get to one of a run before it is dead.
+fn may_meet(dying: &AttemptId, id: &GrantId, task: TaskIndex, holding: &Holding) -> bool {
+    let is_other = dying.job == id.job && dying.grant != id.grant;
+    let from = |task: &TaskIndex| *task >= dying.task;
+    is_other && (from(&task) || holding.unstarted().iter().any(from))
 }
 
 /// The report of one attempt's end.

@@ -96,6 +96,22 @@ fn a_full_list_stops_what_is_not_in_it_and_narrows_what_is() {
 }
 
 #[test]
+fn a_task_that_comes_again_begins_when_the_attempt_that_was_stopped_is_dead() {
+    let mut node = Node::new();
+    node.run(grant(1, &[tasks(0, 1)]));
+    node.started("t0.g1.1");
+    let grants = vec![grant(2, &[tasks(0, 1)])];
+    let actions = node.order(Order::Full { grants });
+    assert!(told(&actions).contains(&"prepare g2".to_owned()));
+    let prepared = node
+        .heart
+        .prepared(node.now, &id("t0.g2.1").grant_id(), Ok(()));
+    assert_eq!(told(&prepared), [""; 0]);
+    let actions = node.ended("t0.g1.1", Outcome::NodeLost);
+    assert_eq!(told(&actions), ["start t0.g2.1"]);
+}
+
+#[test]
 fn orders_of_another_generation_are_refused() {
     let mut node = Node::new();
     node.welcome(2);
