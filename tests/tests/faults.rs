@@ -92,6 +92,7 @@ fn a_machine_that_stood_still_changes_nothing_when_it_goes_on() {
         site.pids("node-a", "__worker").is_empty().then_some(())
     });
     assert_eq!(history(&site, &id).len(), 2, "it has nothing to add");
+    site.stop_and_check();
 }
 
 /// A file system in memory with so many bytes, gone with the value.

@@ -23,8 +23,10 @@ use stint_tests::Site;
 const TASKS: u32 = 200_000;
 /// Most that either side may have in memory, however many results there are.
 const MEMORY_KIB_MAX: u64 = 200 << 10;
-/// Jobs of the long list: the most that one batch takes, twice.
-const JOBS: u32 = 20_000;
+/// Jobs of the long list, for so many tasks: 20,000 by themselves.
+const TASKS_A_JOB: u32 = 10;
+/// Jobs of one batch: the most that it takes.
+const BATCH: u32 = 10_000;
 /// Longest that a table or a page may take: the machine may be busy.
 const AT_ONCE: Duration = Duration::from_secs(3);
 /// Slots of the node.
@@ -208,16 +210,16 @@ fn results_of_very_many_tasks_are_streamed_and_a_table_of_them_is_there_at_once(
 #[test]
 fn a_page_of_very_many_jobs_is_there_at_once() {
     let site = Site::start();
-    let client = Client::new(&site.url(), None).unwrap();
+    let (client, jobs) = (Client::new(&site.url(), None).unwrap(), tasks() / TASKS_A_JOB);
     let namespace = Namespace::default();
     let mut spec = spec(&site);
     // They wait, each with a reason to be told.
     spec.constraints = vec!["nowhere".parse().unwrap()];
     let batch = JobBatch {
-        jobs: vec![spec; 10_000],
+        jobs: vec![spec; BATCH as usize],
     };
     let mut took = runtime().block_on(async {
-        for number in 0..JOBS / 10_000 {
+        for number in 0..jobs / BATCH {
             let key = format!("batch {number}");
             client.submit_batch(&batch, &key).await.unwrap();
         }
@@ -230,7 +232,7 @@ fn a_page_of_very_many_jobs_is_there_at_once() {
             seen += page.jobs.len();
             cursor = page.next;
             if cursor.is_none() {
-                assert_eq!(seen, JOBS as usize);
+                assert_eq!(seen, jobs as usize);
                 return took;
             }
         }
@@ -241,7 +243,7 @@ fn a_page_of_very_many_jobs_is_there_at_once() {
     let listed = site.stint(["jobs"]);
     let shown = began.elapsed();
     assert_eq!(listed.stdout.lines().count(), 21, "{listed:#?}");
-    let figures = format!("{JOBS} jobs: p99 of a page of 100 {late:?}; `stint jobs` in {shown:?}");
+    let figures = format!("{jobs} jobs: p99 of a page of 100 {late:?}; `stint jobs` in {shown:?}");
     tell(&figures);
     assert!(late < AT_ONCE / 3 && shown < AT_ONCE, "{figures}");
     site.stop_and_check();

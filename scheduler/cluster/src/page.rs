@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use stint_api::id::{JobId, TaskIndex};
@@ -35,6 +36,14 @@ pub(crate) struct Page {
     /// Of committed attempts only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     results: BTreeMap<TaskIndex, Box<RawValue>>,
+}
+
+/// A page, read for its attempts.
+#[derive(Debug, Deserialize)]
+struct AttemptsOfPage {
+    at: Time,
+    #[serde(default)]
+    attempts: Vec<AttemptView>,
 }
 
 /// Gathers what happened to one chunk into as few pages as the limit allows.
@@ -154,23 +163,9 @@ impl PageIndex {
         &self,
         records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     ) -> Result<History, RecordError> {
-        let mut pages = Vec::new();
-        for (text, bytes) in records {
-            let Ok(key) = text.parse::<RecordKey>() else {
-                continue;
-            };
-            let RecordKey::Page(job, chunk, seq) = &key else {
-                continue;
-            };
-            if *job == self.job && self.counts.get(chunk).is_some_and(|count| seq < count) {
-                let page: Page = from_bytes(&key, bytes)?;
-                pages.push(((page.at, *chunk, *seq), page));
-            }
-        }
-        pages.sort_by_key(|(place, _)| *place);
         let mut attempts = Vec::new();
         let mut results = BTreeMap::new();
-        for (_, page) in pages {
+        for page in self.pages(records, |page: &Page| page.at)? {
             attempts.extend(page.attempts);
             results.extend(page.results);
         }
@@ -183,5 +178,45 @@ impl PageIndex {
                 .collect(),
             truncated: self.truncated,
         })
+    }
+
+    /// The same, without the results, over which it passes quickly.
+    ///
+    /// # Errors
+    /// A record that it counts cannot be read.
+    pub fn read_attempts<'a>(
+        &self,
+        records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Vec<AttemptView>, RecordError> {
+        let pages = self.pages(records, |page: &AttemptsOfPage| page.at)?;
+        Ok(pages.into_iter().flat_map(|page| page.attempts).collect())
+    }
+
+    /// Whether attempts beyond those on the pages were counted but not kept.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// The pages that the index counts, in the order in which they were written.
+    fn pages<'a, T: DeserializeOwned>(
+        &self,
+        records: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        at: impl Fn(&T) -> Time,
+    ) -> Result<Vec<T>, RecordError> {
+        let mut pages = Vec::new();
+        for (text, bytes) in records {
+            let Ok(key) = text.parse::<RecordKey>() else {
+                continue;
+            };
+            let RecordKey::Page(job, chunk, seq) = &key else {
+                continue;
+            };
+            if *job == self.job && self.counts.get(chunk).is_some_and(|count| seq < count) {
+                let page: T = from_bytes(&key, bytes)?;
+                pages.push(((at(&page), *chunk, *seq), page));
+            }
+        }
+        pages.sort_by_key(|(place, _)| *place);
+        Ok(pages.into_iter().map(|(_, page)| page).collect())
     }
 }

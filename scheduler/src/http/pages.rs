@@ -84,10 +84,12 @@ fn chunk_of(record: &Record) -> Option<u32> {
 }
 
 fn read(index: &PageIndex, records: &[Record]) -> Result<stint_cluster::History, ApiError> {
-    let records = records
-        .iter()
-        .map(|record| (record.key.as_str(), record.value.as_slice()));
-    index.read(records).map_err(ApiError::internal)
+    index.read(texts(records)).map_err(ApiError::internal)
+}
+
+fn texts(records: &[Record]) -> impl Iterator<Item = (&str, &[u8])> {
+    let records = records.iter();
+    records.map(|record| (record.key.as_str(), record.value.as_slice()))
 }
 
 /// The attempts that `index` counts, oldest first; of more than `most` the latest.
@@ -96,7 +98,7 @@ pub(super) async fn attempts(
     index: PageIndex,
     most: usize,
 ) -> Result<Attempts, ApiError> {
-    let mut truncated = read(&index, &[])?.truncated;
+    let mut truncated = index.is_truncated();
     let mut list: Vec<AttemptView> = Vec::new();
     let mut bytes = 0;
     let mut chunks = std::collections::BTreeSet::new();
@@ -106,7 +108,8 @@ pub(super) async fn attempts(
         && let Some(records) = pages.next().await?
     {
         chunks.extend(records.iter().map(chunk_of));
-        for attempt in read(&pages.index, &records)?.attempts {
+        let found = pages.index.read_attempts(texts(&records));
+        for attempt in found.map_err(ApiError::internal)? {
             bytes += serde_json::to_string(&attempt).map_or(0, |text| text.len());
             if bytes > HISTORY_BYTES_MAX {
                 truncated = true;

@@ -109,7 +109,9 @@ fn silence_while_the_scheduler_itself_was_away_is_held_against_nobody() {
     assert_eq!(site.heart.nodes().nodes[0].state, NodeState::Ready);
     site.pass(SILENCE);
     assert_eq!(site.heart.nodes().nodes[0].state, NodeState::Lost);
-    assert_eq!(site.heart.next_wake(), None);
+    // Some day the module is forgotten that nobody needs.
+    let wake = site.heart.next_wake();
+    assert!(wake > Some(site.now + Span::from_secs(3_600)), "{wake:?}");
 }
 
 #[test]
