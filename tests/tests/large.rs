@@ -210,7 +210,10 @@ fn results_of_very_many_tasks_are_streamed_and_a_table_of_them_is_there_at_once(
 #[test]
 fn a_page_of_very_many_jobs_is_there_at_once() {
     let site = Site::start();
-    let (client, jobs) = (Client::new(&site.url(), None).unwrap(), tasks() / TASKS_A_JOB);
+    let (client, jobs) = (
+        Client::new(&site.url(), None).unwrap(),
+        tasks() / TASKS_A_JOB,
+    );
     let namespace = Namespace::default();
     let mut spec = spec(&site);
     // They wait, each with a reason to be told.
