@@ -75,6 +75,9 @@ pub enum Wait {
         queue: Standing,
         /// How the nodes are, each counted once.
         nodes: Fit,
+        /// The quota of its namespace is used up, and it waits for room that nobody else wants.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        borrows: bool,
     },
 }
 
@@ -180,7 +183,16 @@ impl fmt::Display for Wait {
                 f,
                 "the quota of namespace {namespace} allows {resource} {most}: {used} are taken, a slot needs {need}; {queue}"
             ),
-            Self::Room { queue, nodes } => write!(f, "{nodes}; {queue}"),
+            Self::Room {
+                queue,
+                nodes,
+                borrows: true,
+            } => write!(
+                f,
+                "{nodes}; beyond the quota of namespace {}, so that others go first; {queue}",
+                queue.queue
+            ),
+            Self::Room { queue, nodes, .. } => write!(f, "{nodes}; {queue}"),
         }
     }
 }
@@ -284,8 +296,23 @@ mod tests {
             or_later: false,
         };
         assert_eq!(
-            Wait::Room { queue, nodes: fit }.to_string(),
+            Wait::Room {
+                queue: queue.clone(),
+                nodes: fit.clone(),
+                borrows: false,
+            }
+            .to_string(),
             "2 of 3 nodes lack CPU: need 6, free 4 and 2; 1 is lost; position 3 in queue data-team"
+        );
+        let waits = Wait::Room {
+            queue,
+            nodes: fit,
+            borrows: true,
+        };
+        assert_eq!(
+            waits.to_string(),
+            "2 of 3 nodes lack CPU: need 6, free 4 and 2; 1 is lost; beyond the quota of \
+             namespace data-team, so that others go first; position 3 in queue data-team"
         );
     }
 

@@ -19,6 +19,10 @@ pub struct NamespaceSpec {
     /// The most that it may have.
     #[serde(default)]
     pub quota: Quota,
+    /// Whether it may have more slots than that while nobody else wants the room. They are
+    /// taken back, by preemption, as soon as somebody does who is within a quota.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub borrow: bool,
 }
 
 /// The most that the jobs of a namespace may have together; what is absent is not limited.
@@ -88,6 +92,7 @@ impl Default for NamespaceSpec {
         Self {
             weight: one(),
             quota: Quota::default(),
+            borrow: false,
         }
     }
 }

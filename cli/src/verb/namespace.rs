@@ -42,6 +42,10 @@ pub(crate) struct SetArgs {
     /// Jobs that may wait and run, or none
     #[arg(long, value_name = "N|none", value_parser = limit::<u32>)]
     jobs: Option<Limit<u32>>,
+
+    /// Whether it may have more slots than that while nobody else wants the room
+    #[arg(long, value_name = "true|false")]
+    borrow: Option<bool>,
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +100,7 @@ impl SetArgs {
         let quota = before.quota;
         NamespaceSpec {
             weight: self.weight.unwrap_or(before.weight),
+            borrow: self.borrow.unwrap_or(before.borrow),
             quota: Quota {
                 cpu: or(self.cpu, quota.cpu),
                 memory: or(self.memory, quota.memory),

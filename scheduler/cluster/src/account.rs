@@ -26,41 +26,75 @@ const WHOLE: u128 = 1_000_000_000_000;
 pub(crate) struct Account {
     taken: Resources,
     slots: u32,
+    /// Those slots by the priority of their jobs.
+    ranks: BTreeMap<i32, u32>,
     /// Numbers of its jobs that are not over.
     open: BTreeSet<u64>,
 }
 
 /// The accounts of those namespaces that have jobs.
 #[derive(Debug, Default)]
-pub(crate) struct Accounts(BTreeMap<Namespace, Account>);
+pub(crate) struct Accounts {
+    by_name: BTreeMap<Namespace, Account>,
+    /// Namespaces that may borrow.
+    borrowers: BTreeSet<Namespace>,
+}
 
 impl Accounts {
+    /// It was decided about a namespace.
+    pub(crate) fn decided(&mut self, namespace: &Namespace, spec: &NamespaceSpec) {
+        if spec.borrow {
+            self.borrowers.insert(namespace.clone());
+        } else {
+            self.borrowers.remove(namespace);
+        }
+    }
+
+    /// Namespaces that may borrow, by name.
+    pub(crate) fn borrowers(&self) -> impl Iterator<Item = &Namespace> {
+        self.borrowers.iter()
+    }
+
     pub(crate) fn opened(&mut self, job: &JobId) {
-        let account = self.0.entry(job.namespace.clone()).or_default();
+        let account = self.by_name.entry(job.namespace.clone()).or_default();
         account.open.insert(job.number);
     }
 
     pub(crate) fn closed(&mut self, job: &JobId) {
-        if let Some(account) = self.0.get_mut(&job.namespace) {
+        if let Some(account) = self.by_name.get_mut(&job.namespace) {
             account.open.remove(&job.number);
         }
     }
 
-    pub(crate) fn take(&mut self, namespace: &Namespace, share: Resources) {
-        let account = self.0.entry(namespace.clone()).or_default();
+    pub(crate) fn take(&mut self, namespace: &Namespace, share: Resources, priority: i32) {
+        let account = self.by_name.entry(namespace.clone()).or_default();
         account.taken = account.taken + share;
         account.slots += 1;
+        *account.ranks.entry(priority).or_default() += 1;
     }
 
-    pub(crate) fn give_back(&mut self, namespace: &Namespace, share: Resources) {
-        if let Some(account) = self.0.get_mut(namespace) {
-            account.taken = account.taken - share;
-            account.slots -= 1;
+    pub(crate) fn give_back(&mut self, namespace: &Namespace, share: Resources, priority: i32) {
+        let Some(account) = self.by_name.get_mut(namespace) else {
+            return;
+        };
+        account.taken = account.taken - share;
+        account.slots -= 1;
+        if let Some(count) = account.ranks.get_mut(&priority) {
+            *count -= 1;
+            if *count == 0 {
+                account.ranks.remove(&priority);
+            }
         }
     }
 
+    /// The lowest priority of its jobs that have slots.
+    pub(crate) fn lowest(&self, namespace: &Namespace) -> Option<i32> {
+        let ranks = &self.by_name.get(namespace)?.ranks;
+        ranks.keys().next().copied()
+    }
+
     pub(crate) fn used(&self, namespace: &Namespace) -> Used {
-        let account = self.0.get(namespace);
+        let account = self.by_name.get(namespace);
         account.map_or_else(Used::default, |account| Used {
             cpu: account.taken.cpu,
             memory: account.taken.memory,
@@ -70,7 +104,7 @@ impl Accounts {
     }
 
     fn taken(&self, namespace: &Namespace) -> Resources {
-        let account = self.0.get(namespace);
+        let account = self.by_name.get(namespace);
         account.map_or_else(Resources::default, |account| account.taken)
     }
 }
@@ -122,6 +156,7 @@ impl Cluster {
             return Err(NamespaceError::TooMany);
         }
         let mut draft: Draft = self.begin(now);
+        self.accounts.decided(namespace, &spec);
         let record = self.namespaces.entry(namespace.clone());
         record.or_insert(NamespaceRecord::FIRST).spec = spec;
         draft.namespaces.insert(namespace.clone());
@@ -155,15 +190,6 @@ impl Cluster {
     pub(crate) fn decided(&self, namespace: &Namespace) -> NamespaceSpec {
         let record = self.namespaces.get(namespace);
         record.map_or_else(NamespaceSpec::default, |record| record.spec)
-    }
-
-    /// How many more slots of that need the namespace may have.
-    pub(crate) fn quota_left(&self, namespace: &Namespace, need: &Resources) -> u64 {
-        let quota = self.decided(namespace).quota;
-        match quota == Quota::default() {
-            true => u64::MAX,
-            false => slots_left(&quota, &self.accounts.used(namespace), need),
-        }
     }
 
     /// The dominant share of a namespace, of the `whole`, by its weight; the least goes first.

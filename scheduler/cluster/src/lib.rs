@@ -36,6 +36,7 @@ mod capacity;
 mod census;
 mod chunk;
 mod cluster;
+mod debts;
 mod draft;
 mod duty;
 mod effects;

@@ -3,9 +3,11 @@
 
 use stint_api::id::{GrantId, JobId, NodeId, TaskIndex};
 use stint_api::link::{self, KitPlan, Order, Plan};
+use stint_api::namespace::Used;
 use stint_api::tasks::runs;
 use stint_api::view::EventKind;
 
+use crate::account::slots_left;
 use crate::bitmap;
 use crate::chunk::Settled;
 use crate::cluster::Cluster;
@@ -28,6 +30,18 @@ pub(crate) enum Placed {
     NoRoom,
 }
 
+/// Where the next tasks of a job may go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum To<'a> {
+    /// Wherever they suit best, within the quota of their namespace and beside what is
+    /// reserved for others of it.
+    Any,
+    /// The same, beyond the quota.
+    Borrowed,
+    /// To this node, whose room is reserved for them.
+    Reserved(&'a NodeId),
+}
+
 impl Cluster {
     /// Grants pending tasks to nodes, and makes room for those that go before others.
     pub(crate) fn place(&mut self, draft: &mut Draft) {
@@ -38,13 +52,14 @@ impl Cluster {
         self.preempt(draft);
     }
 
-    /// Grants the next run of a job's tasks: to the node that suits best, or to that one.
+    /// Grants the next run of a job's tasks: to the node that suits best, or to one
+    /// whose room is reserved for it.
     pub(crate) fn grant_next(
         &mut self,
         draft: &mut Draft,
         id: &JobId,
         shape: &Shape,
-        node: Option<&NodeId>,
+        to: To<'_>,
     ) -> Placed {
         let Some(job) = self.jobs.get(id).filter(|job| job.may_start()) else {
             return Placed::Nothing;
@@ -66,11 +81,24 @@ impl Cluster {
             module: &job.record.spec.module,
             avoid: run.trouble.avoid.as_ref(),
         };
-        if self.quota_left(&id.namespace, &shape.need()) == 0 {
+        let allows = |within: Used| {
+            let quota = self.decided(&id.namespace).quota;
+            slots_left(&quota, &within, &shape.need()) > 0
+        };
+        let used = || self.accounts.used(&id.namespace);
+        let may = match to {
+            To::Any => allows(self.promised(&id.namespace, used())),
+            To::Borrowed => true,
+            To::Reserved(_) => allows(used()),
+        };
+        if !may {
             return Placed::OverQuota;
         }
-        let pick = || self.shelves.pick(&self.nodes, wish);
-        let Some(node) = node.cloned().or_else(pick) else {
+        let node = match to {
+            To::Any | To::Borrowed => self.shelves.pick(&self.nodes, wish),
+            To::Reserved(node) => Some(node.clone()),
+        };
+        let Some(node) = node else {
             return Placed::NoRoom;
         };
         self.issue(draft, id, run, node);
@@ -106,7 +134,7 @@ impl Cluster {
         if let Some(known) = self.nodes.get_mut(&node) {
             known.take(grant_id, share);
             self.ranks.add(priority, &node);
-            self.accounts.take(&id.namespace, share);
+            self.accounts.take(&id.namespace, share, priority);
             self.shelves.changed(&node, known);
         }
         draft.chunk(id, run.chunk);
@@ -138,7 +166,7 @@ impl Cluster {
         {
             known.give_back(id);
             self.ranks.remove(priority, &node);
-            self.accounts.give_back(&id.job.namespace, share);
+            self.accounts.give_back(&id.job.namespace, share, priority);
             self.shelves.changed(&node, known);
         }
     }

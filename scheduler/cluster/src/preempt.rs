@@ -12,7 +12,9 @@
 //! nothing. Nothing of this is durable: a victim's grant is an ordinary one until
 //! its node gives it back, and a scheduler that starts again decides anew.
 //!
-//! Jobs of another namespace give way only while that has the larger share.
+//! Jobs of another namespace give way only while that has the larger share; but those
+//! slots that a namespace has beyond its quota, borrowed, give way to whoever is within one,
+//! whatever the priorities are. A namespace whose quota is used up makes room among its own.
 //!
 //! It ends: only lower priorities give way, so nobody takes their place back; and a
 //! task gives way [`PREEMPTIONS_MAX`] times at most, so it is done one day.
@@ -26,8 +28,10 @@ use stint_api::quantity::Resources;
 use stint_api::time::Time;
 
 use crate::cluster::Cluster;
+use crate::debts::{Balance, Debts};
 use crate::draft::Draft;
 use crate::node::Node;
+use crate::place::{Placed, To};
 use crate::queue::{Place, Shape};
 
 /// Attempts of a task that may be stopped for others; the next runs to its end.
@@ -37,6 +41,8 @@ const PREEMPTIONS_MAX: u32 = 3;
 const CANDIDATES_MAX: usize = 64;
 /// Reservations at one time: more are made as these come true.
 const RESERVATIONS_MAX: usize = 256;
+/// The priority of what is borrowed, to those who take it back.
+const BORROWED: i32 = i32::MIN;
 /// Slots looked for in one verb; the next verb goes on.
 const SEARCHES_MAX: usize = 32;
 
@@ -71,6 +77,10 @@ struct Claim<'a> {
     whole: Resources,
     /// The share of its namespace.
     share: u128,
+    /// What its namespace has of its quota.
+    balance: Balance,
+    /// Who borrowed what it may take back; nobody when it is beyond a quota itself.
+    debts: &'a Debts,
 }
 
 /// A grant that could give way.
@@ -78,8 +88,51 @@ struct Claim<'a> {
 struct Victim {
     id: GrantId,
     share: Resources,
+    /// The least for what is borrowed.
     priority: i32,
     waste: u64,
+}
+
+/// What there would be once victims have gone.
+#[derive(Clone, Debug)]
+struct Room {
+    free: Resources,
+    balance: Balance,
+    debts: Debts,
+}
+
+impl Room {
+    fn suffices(&self, need: &Resources) -> bool {
+        need.fits_in(&self.free) && self.balance.allows(need)
+    }
+
+    /// As if `victim` were gone; false when it would be taken from a debtor that has paid.
+    fn gain(&mut self, victim: &Victim, own: &Namespace) -> bool {
+        let namespace = &victim.id.job.namespace;
+        if let Some(debt) = self.debts.get_mut(namespace) {
+            if victim.priority == BORROWED && !debt.is_over() {
+                return false;
+            }
+            debt.give_back(&victim.share);
+        }
+        self.free = self.free + victim.share;
+        if namespace == own {
+            self.balance.give_back(&victim.share);
+        }
+        true
+    }
+
+    /// As if it were not gone after all.
+    fn lose(&mut self, victim: &Victim, own: &Namespace) {
+        let namespace = &victim.id.job.namespace;
+        if let Some(debt) = self.debts.get_mut(namespace) {
+            debt.take(&victim.share);
+        }
+        self.free = self.free - victim.share;
+        if namespace == own {
+            self.balance.take(&victim.share);
+        }
+    }
 }
 
 /// Where slots of each priority are held; derived from the nodes' grants.
@@ -137,9 +190,11 @@ impl Cluster {
                 else {
                     continue;
                 };
-                if one.shape.need().fits_in(&node.free()) {
-                    self.grant_next(draft, &one.job, &one.shape, Some(&id));
-                } else {
+                // A quota is free a little later than the room, when victims are elsewhere.
+                let is_free = one.shape.need().fits_in(&node.free());
+                let to = To::Reserved(&id);
+                if !is_free || self.grant_next(draft, &one.job, &one.shape, to) == Placed::OverQuota
+                {
                     kept.push(one);
                 }
             }
@@ -153,48 +208,51 @@ impl Cluster {
         }
     }
 
-    /// Finds room for jobs that wait among slots of lower priority.
+    /// Finds room for jobs that wait among slots of lower priority, and among borrowed ones.
     pub(crate) fn preempt(&mut self, draft: &mut Draft) {
         let Some(lowest) = self.ranks.lowest() else {
             return;
         };
-        let lines = self.queue.lines();
-        let lines =
-            lines.filter(|(_, line)| line.first().is_some_and(|head| head.priority() > lowest));
+        let debts = self.debts();
         let whole = self.shelves.whole(&self.nodes);
         let mut heads: Vec<(u128, Place, Shape)> = Vec::new();
-        for (shape, line) in lines {
-            let above = line.iter().take_while(|place| place.priority() > lowest);
-            heads.extend(above.take(SEARCHES_MAX).map(|place| {
-                let share = self.share(&place.job.namespace, &whole);
-                (share, place.clone(), shape.clone())
-            }));
+        for (shape, line) in self.queue.lines() {
+            let takes_back = |place: &Place| self.takes_back(&debts, &place.job.namespace, shape);
+            let is_one = |place: &&Place| place.priority() > lowest || takes_back(place);
+            heads.extend(
+                line.iter()
+                    .take_while(is_one)
+                    .take(SEARCHES_MAX)
+                    .map(|place| {
+                        let share = self.share(&place.job.namespace, &whole);
+                        (share, place.clone(), shape.clone())
+                    }),
+            );
         }
         heads.sort_unstable();
         let mut searches = SEARCHES_MAX;
         for (share, place, shape) in heads {
-            let claim = Claim {
-                place: &place,
-                shape: &shape,
-                now: draft.now,
-                whole,
-                share,
-            };
             let mut wanted = self.slots_wanted(&place.job, &shape);
             wanted = wanted.saturating_sub(self.slots_reserved(&place.job));
-            wanted = wanted.min(self.quota_to_reserve(&place.job.namespace, &shape));
             while wanted > 0 {
                 if searches == 0 || self.reserving_slots() >= RESERVATIONS_MAX {
                     return;
                 }
                 searches -= 1;
                 wanted -= 1;
-                let Some((node, victims)) = self.victims(&claim) else {
+                let Some((node, victims)) = self.victims((share, whole), &place, &shape, draft.now)
+                else {
                     break;
                 };
                 self.reserve(draft, (&node, &victims), &place.job, &shape);
             }
         }
+    }
+
+    /// Whether the namespace may take back what others borrowed, for one such slot.
+    fn takes_back(&self, debts: &Debts, namespace: &Namespace, shape: &Shape) -> bool {
+        let others = debts.keys().any(|debtor| debtor != namespace);
+        others && self.balance(namespace).allows(&shape.need())
     }
 
     /// How many slots of that shape the job could use now, beside those that it has.
@@ -207,11 +265,6 @@ impl Cluster {
         })
     }
 
-    fn reserving_nodes(&self) -> impl Iterator<Item = &Node> {
-        let ids = self.reserving.iter();
-        ids.filter_map(|id| self.nodes.get(id))
-    }
-
     fn reserving_slots(&self) -> usize {
         self.reserving_nodes().map(|node| node.reserved.len()).sum()
     }
@@ -221,27 +274,54 @@ impl Cluster {
         reserved.filter(|one| one.job == *job).count()
     }
 
-    /// How many slots of that shape the quota leaves, beside those that are reserved.
-    fn quota_to_reserve(&self, namespace: &Namespace, shape: &Shape) -> usize {
-        let reserved = self.reserving_nodes().flat_map(|node| &node.reserved);
-        let reserved = reserved.filter(|one| one.job.namespace == *namespace);
-        let left = self.quota_left(namespace, &shape.need());
-        let left = usize::try_from(left).unwrap_or(usize::MAX);
-        left.saturating_sub(reserved.count())
-    }
-
     /// The grants whose loss is least for one slot of that shape, and their node.
-    fn victims(&self, claim: &Claim<'_>) -> Option<(NodeId, Vec<GrantId>)> {
-        let shape = claim.shape;
-        let nodes = self.ranks.below(claim.place.priority());
-        let nodes = nodes.filter_map(|id| Some((id, self.nodes.get(id)?)));
+    fn victims(
+        &self,
+        (share, whole): (u128, Resources),
+        place: &Place,
+        shape: &Shape,
+        now: Time,
+    ) -> Option<(NodeId, Vec<GrantId>)> {
+        let namespace = &place.job.namespace;
+        let balance = self.balance(namespace);
+        let is_within = balance.allows(&shape.need());
+        let own = self.accounts.lowest(namespace);
+        if !is_within && own.is_none_or(|own| own >= place.priority()) {
+            return None;
+        }
+        let mut debts = if is_within {
+            self.debts()
+        } else {
+            Debts::new()
+        };
+        debts.remove(namespace);
+        let claim = Claim {
+            place,
+            shape,
+            now,
+            whole,
+            share,
+            balance,
+            debts: &debts,
+        };
+        let holds_debt = |node: &Node| {
+            let mut slots = node.slots();
+            slots.any(|(id, _)| debts.contains_key(&id.job.namespace))
+        };
+        let indebted = self.nodes.iter().filter(|_| !debts.is_empty());
+        let indebted = indebted.filter(|(_, node)| holds_debt(node));
+        let below = self.ranks.below(place.priority());
+        let below = below.filter_map(|id| self.nodes.get_key_value(id));
+        let nodes = indebted
+            .take(CANDIDATES_MAX)
+            .chain(below.take(CANDIDATES_MAX));
         let nodes = nodes.filter(|(_, node)| {
             let record = &node.record;
             let fits = shape.need().fits_in(&record.capacity);
             fits && node.takes_work() && shape.allows(&record.labels)
         });
-        let least = nodes.take(CANDIDATES_MAX).filter_map(|(id, node)| {
-            let victims = self.victims_on(node, claim)?;
+        let least = nodes.filter_map(|(id, node)| {
+            let victims = self.victims_on(node, &claim)?;
             let loss = Loss {
                 priority: victims
                     .iter()
@@ -262,13 +342,19 @@ impl Cluster {
     /// The grants of a node that would make the room; none when they do not suffice.
     fn victims_on(&self, node: &Node, claim: &Claim<'_>) -> Option<Vec<Victim>> {
         let need = claim.shape.need();
+        let own = &claim.place.job.namespace;
         let leaving = node
             .slots()
             .filter(|(id, _)| node.preempted.contains_key(*id));
-        let mut room = leaving.fold(node.free(), |room, (_, share)| room + *share);
+        let mut free = leaving.fold(node.free(), |room, (_, share)| room + *share);
         for one in &node.reserved {
-            room = room - one.shape.need();
+            free = free - one.shape.need();
         }
+        let mut room = Room {
+            free,
+            balance: claim.balance,
+            debts: claim.debts.clone(),
+        };
         let held = node
             .slots()
             .filter(|(id, _)| !node.preempted.contains_key(*id));
@@ -281,20 +367,22 @@ impl Cluster {
         });
         let mut chosen: Vec<Victim> = Vec::new();
         for victim in held {
-            if need.fits_in(&room) {
+            if room.suffices(&need) {
                 break;
             }
-            room = room + victim.share;
-            chosen.push(victim);
+            if room.gain(&victim, own) {
+                chosen.push(victim);
+            }
         }
-        if !need.fits_in(&room) {
+        if !room.suffices(&need) {
             return None;
         }
         // The cheapest may not be needed any more once a larger one is among them; the
         // dearest are spared first.
         for index in (0..chosen.len()).rev() {
-            let spared = room - chosen[index].share;
-            if need.fits_in(&spared) {
+            let mut spared = room.clone();
+            spared.lose(&chosen[index], own);
+            if spared.suffices(&need) {
                 room = spared;
                 chosen.remove(index);
             }
@@ -309,9 +397,11 @@ impl Cluster {
         let chunk = job.chunk(index)?;
         let priority = job.record.spec.priority;
         let is_own = id.job.namespace == claim.place.job.namespace;
+        let is_borrowed = claim.debts.contains_key(&id.job.namespace);
         // A number alone takes nothing from a namespace that has no more than its part.
         let is_theirs = || self.share(&id.job.namespace, &claim.whole) <= claim.share;
-        if priority >= claim.place.priority() || (!is_own && is_theirs()) {
+        let may_not = priority >= claim.place.priority() || (!is_own && is_theirs());
+        if may_not && !is_borrowed {
             return None;
         }
         let gave_way = grant
@@ -329,7 +419,7 @@ impl Cluster {
         Some(Victim {
             id: id.clone(),
             share,
-            priority,
+            priority: if is_borrowed { BORROWED } else { priority },
             waste: millis.saturating_mul(u64::from(share.cpu.0)) / 1_000,
         })
     }

@@ -35,6 +35,7 @@ impl NamespaceRecord {
         next_job: 1,
         spec: NamespaceSpec {
             weight: 1,
+            borrow: false,
             quota: Quota {
                 cpu: None,
                 memory: None,

@@ -101,6 +101,7 @@ impl Cluster {
         match &key {
             RecordKey::Namespace(namespace) => {
                 let record: NamespaceRecord = from_bytes(&key, bytes)?;
+                self.accounts.decided(namespace, &record.spec);
                 self.namespaces.insert(namespace.clone(), record);
             }
             RecordKey::Node(id) => {
@@ -204,7 +205,8 @@ impl Cluster {
                     node.take(grant_id, grant.share(&job.record.spec));
                     self.ranks.add(job.record.spec.priority, &grant.node);
                     let share = grant.share(&job.record.spec);
-                    self.accounts.take(&id.namespace, share);
+                    let priority = job.record.spec.priority;
+                    self.accounts.take(&id.namespace, share, priority);
                 }
             }
             // The chunk is written before the job that it belongs to.

@@ -1,7 +1,8 @@
 //! Whose tasks get the next slot: of the namespaces that wait the one with the
 //! least share, and of its jobs the one of highest priority, the oldest first.
 //! A job that fits nowhere, or is beyond its namespace's quota, holds up those
-//! behind it that want the same shape, and no other.
+//! behind it that want the same shape, and no other. What is left then goes to
+//! namespaces that may borrow.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, btree_set};
@@ -11,7 +12,7 @@ use stint_api::quantity::Resources;
 
 use crate::cluster::Cluster;
 use crate::draft::Draft;
-use crate::place::Placed;
+use crate::place::{Placed, To};
 use crate::queue::{Line, Place, Shape};
 
 /// The lines of one namespace, as far as they may still get something.
@@ -19,6 +20,9 @@ struct Waiting<'a> {
     namespace: &'a Namespace,
     lines: Vec<(&'a Shape, btree_set::Iter<'a, Place>)>,
     heads: BinaryHeap<Reverse<(&'a Place, usize)>>,
+    /// Heads of lines that would get something but for the quota.
+    beyond: Vec<Reverse<(&'a Place, usize)>>,
+    to: To<'static>,
 }
 
 impl<'a> Waiting<'a> {
@@ -32,6 +36,8 @@ impl<'a> Waiting<'a> {
             namespace,
             lines,
             heads,
+            beyond: Vec::new(),
+            to: To::Any,
         }
     }
 
@@ -50,9 +56,29 @@ impl Cluster {
             .collect();
         // One namespace alone has its turn whatever its share is.
         let whole = (waiting.len() > 1).then(|| self.shelves.whole(&self.nodes));
+        self.take_turns(draft, &mut waiting, whole.as_ref());
+        // What nobody within a quota can use may be borrowed.
+        for one in &mut waiting {
+            if self.decided(one.namespace).borrow {
+                one.heads = std::mem::take(&mut one.beyond).into();
+                one.to = To::Borrowed;
+            } else {
+                one.heads.clear();
+            }
+        }
+        self.take_turns(draft, &mut waiting, whole.as_ref());
+        self.queue = queue;
+    }
+
+    fn take_turns(
+        &mut self,
+        draft: &mut Draft,
+        waiting: &mut [Waiting<'_>],
+        whole: Option<&Resources>,
+    ) {
         let mut turns = BinaryHeap::new();
         for (index, one) in waiting.iter().enumerate() {
-            let share = self.turn_of(one.namespace, whole.as_ref());
+            let share = self.turn_of(one.namespace, whole);
             turns.extend(one.head().map(|head| Reverse((share, head, index))));
         }
         while let Some(Reverse((_, _, index))) = turns.pop() {
@@ -60,10 +86,9 @@ impl Cluster {
             if !self.serve(draft, one, turns.is_empty()) {
                 break;
             }
-            let share = self.turn_of(one.namespace, whole.as_ref());
+            let share = self.turn_of(one.namespace, whole);
             turns.extend(one.head().map(|head| Reverse((share, head, index))));
         }
-        self.queue = queue;
     }
 
     fn turn_of(&self, namespace: &Namespace, whole: Option<&Resources>) -> u128 {
@@ -75,7 +100,7 @@ impl Cluster {
     fn serve(&mut self, draft: &mut Draft, one: &mut Waiting<'_>, alone: bool) -> bool {
         while let Some(Reverse((place, line))) = one.heads.pop() {
             let (shape, places) = &mut one.lines[line];
-            match self.grant_next(draft, &place.job, shape, None) {
+            match self.grant_next(draft, &place.job, shape, one.to) {
                 Placed::Granted => {
                     one.heads.push(Reverse((place, line)));
                     if !alone {
@@ -86,7 +111,7 @@ impl Cluster {
                     let next = places.next();
                     one.heads.extend(next.map(|place| Reverse((place, line))));
                 }
-                Placed::OverQuota => {}
+                Placed::OverQuota => one.beyond.push(Reverse((place, line))),
                 Placed::NoRoom if !self.shelves.has_room() => return false,
                 Placed::NoRoom => {}
             }

@@ -77,11 +77,17 @@ impl<'a> Explainer<'a> {
         let first = job.queued.first().cloned();
         let shape = first.unwrap_or_else(|| job.shape(None));
         let queue = self.standing(id, job);
-        if let Some(wait) = self.over_quota(id, &shape.need(), &queue) {
+        let over = self.over_quota(id, &shape.need(), &queue);
+        let borrows = over.is_some() && self.cluster.decided(&id.namespace).borrow;
+        if let Some(wait) = over.filter(|_| !borrows) {
             return Some(wait);
         }
         let nodes = self.fit(&shape);
-        Some(Wait::Room { queue, nodes })
+        Some(Wait::Room {
+            queue,
+            nodes,
+            borrows,
+        })
     }
 
     /// What of its quota the namespace has used up, if a slot more is too many.

@@ -12,6 +12,7 @@ async fn a_quota_is_kept_told_and_kept_over_a_restart() {
     let namespace = Namespace::default();
     let (slots, jobs) = (Some(2), Some(1));
     let spec = NamespaceSpec {
+        borrow: false,
         weight: 3,
         quota: Quota {
             slots,

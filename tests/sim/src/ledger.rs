@@ -51,6 +51,8 @@ pub(crate) struct Ledger {
     told: BTreeMap<Task, AttemptId>,
     /// Namespaces, as a scheduler committed them last.
     pub(crate) namespaces: BTreeMap<Namespace, NamespaceView>,
+    /// Namespaces that ever might borrow.
+    pub(crate) borrowers: BTreeSet<Namespace>,
     /// Whether jobs that are over may be forgotten in this world.
     pub(crate) forgets: bool,
     /// Jobs that are over, as was committed.

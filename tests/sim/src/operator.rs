@@ -72,6 +72,8 @@ impl World {
         let cpu = SLOT.cpu.0 * (2 + self.chance.below(4));
         let slots = 1 + self.chance.below(4);
         NamespaceSpec {
+            // Drawn with the slots, so that worlds without it stay what they were.
+            borrow: slots == 2,
             weight: 1 + self.chance.below(3),
             quota: Quota {
                 cpu: self.chance.happens(500).then_some(Millicores(cpu)),

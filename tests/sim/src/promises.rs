@@ -35,7 +35,10 @@ impl World {
             } => {
                 let by = up.cluster.job(by).map(|view| view.spec.priority);
                 let is_higher = by.is_some_and(|by| by > spec.priority);
-                (!is_higher).then(|| format!("{attempt} gave way to one of priority {by:?}"))
+                // What is borrowed gives way to anybody within a quota.
+                let may_be_borrowed = self.ledger.borrowers.contains(&spec.namespace);
+                (!is_higher && !may_be_borrowed)
+                    .then(|| format!("{attempt} gave way to one of priority {by:?}"))
             }
             _ => None,
         };
@@ -46,8 +49,12 @@ impl World {
 }
 
 impl Ledger {
-    /// A namespace as the scheduler has committed it: beyond its quota it gets no more.
+    /// A namespace as the scheduler has committed it: beyond its quota it gets no more,
+    /// unless it may borrow.
     pub(crate) fn looks_at_quota(&mut self, now: NamespaceView) {
+        if now.spec.borrow {
+            self.borrowers.insert(now.namespace.clone());
+        }
         let before = self.namespaces.insert(now.namespace.clone(), now.clone());
         let Some(before) = before.filter(|before| before.spec == now.spec) else {
             return;
@@ -57,7 +64,8 @@ impl Ledger {
         let over_cpu = quota.cpu.is_some_and(|most| now.used.cpu > most);
         let has_more_slots = now.used.slots > before.used.slots;
         let has_more_cpu = now.used.cpu > before.used.cpu;
-        if (over_slots && has_more_slots) || (over_cpu && has_more_cpu) {
+        let got_more = (over_slots && has_more_slots) || (over_cpu && has_more_cpu);
+        if got_more && !now.spec.borrow {
             let what = format!("{} got {:?} of {quota:?}", now.namespace, now.used);
             self.object(what);
         }

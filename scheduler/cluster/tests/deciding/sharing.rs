@@ -28,7 +28,14 @@ impl Site {
 
     fn quota(&mut self, namespace: &str, quota: Quota) {
         let weight = 1;
-        self.decide(namespace, NamespaceSpec { weight, quota });
+        self.decide(
+            namespace,
+            NamespaceSpec {
+                weight,
+                quota,
+                borrow: false,
+            },
+        );
     }
 
     fn job_of(&mut self, namespace: &str, tasks: u32) -> JobId {
@@ -79,7 +86,14 @@ fn a_thousand_queued_jobs_of_one_namespace_hold_no_place_of_another() {
 fn shares_follow_the_weights() {
     let mut site = Site::shared(8);
     let quota = Quota::default();
-    site.decide("team-a", NamespaceSpec { weight: 3, quota });
+    site.decide(
+        "team-a",
+        NamespaceSpec {
+            weight: 3,
+            quota,
+            borrow: false,
+        },
+    );
     site.job_of("team-b", 12);
     site.job_of("team-a", 12);
     assert_eq!((site.slots_of("team-a"), site.slots_of("team-b")), (0, 8));
@@ -225,4 +239,122 @@ fn a_high_number_takes_nothing_from_a_namespace_that_has_no_more_than_its_share(
         site.report("node-a", Report::Ended(end));
     }
     assert_eq!(site.slots_of("team-b"), 2);
+}
+
+impl Site {
+    /// The node stops a grant's one attempt for `by`.
+    fn gives_way(&mut self, order: &str) {
+        let (grant, by) = order
+            .strip_prefix("node-a give back ")
+            .and_then(|order| order.split_once(" now: preempted by "))
+            .unwrap_or_else(|| panic!("{order}"));
+        let (job, number) = grant.rsplit_once(".g").unwrap();
+        let job: JobId = job.parse().unwrap();
+        let tasks = self.tasks(&job);
+        let held = tasks.iter().find(|run| run.ends_with("granted node-a"));
+        // Each slot of these jobs holds one task, in the order of their grants.
+        let first: u32 = held
+            .unwrap()
+            .split([' ', '-'])
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap();
+        let task = first.max(number.parse::<u32>().unwrap() - 1);
+        let attempt = format!("{job}.t{task}.g{number}.1").parse().unwrap();
+        let by = by.parse().unwrap();
+        let mut end = self.end_of(attempt, Outcome::Preempted { by });
+        end.verdict = Verdict::Returned;
+        self.report("node-a", Report::Ended(end));
+    }
+}
+
+#[test]
+fn a_namespace_at_its_quota_makes_room_among_its_own() {
+    let mut site = Site::shared(4);
+    let slots = Some(2);
+    site.quota(
+        "team-a",
+        Quota {
+            slots,
+            ..Quota::default()
+        },
+    );
+    site.job_of("team-a", 2);
+    site.job_of("team-b", 1);
+    site.orders();
+    let urgent = |site: &mut Site, tasks| {
+        site.submit(tasks, |spec| {
+            (spec.namespace, spec.priority) = ("team-a".parse().unwrap(), 10);
+        })
+    };
+    let high = urgent(&mut site, 1);
+    let orders = site.orders();
+    // The node has room for it; the quota has not.
+    assert_eq!(
+        orders,
+        ["node-a give back team-a.1.g1 now: preempted by team-a.2"]
+    );
+    // What the victim leaves is promised: neither a lower job nor the victim takes it.
+    site.job_of("team-a", 1);
+    assert_eq!(site.orders(), Vec::<String>::new());
+    site.gives_way(&orders[0]);
+    assert_eq!(site.orders(), ["node-a run team-a.2.g1: 0"]);
+    assert_eq!((site.slots_of("team-a"), site.slots_of("team-b")), (2, 1));
+    assert_eq!(site.tasks(&high), ["0 granted node-a"]);
+    // Nobody gives way to an equal, and another namespace's lower job does not help.
+    urgent(&mut site, 2);
+    let orders = site.orders();
+    assert_eq!(
+        orders,
+        ["node-a give back team-a.1.g2 now: preempted by team-a.4"]
+    );
+}
+
+#[test]
+fn what_nobody_wants_is_borrowed_and_taken_back_when_somebody_within_a_quota_does() {
+    let mut site = Site::shared(4);
+    let slots = Some(1);
+    let quota = Quota {
+        slots,
+        ..Quota::default()
+    };
+    let spec = NamespaceSpec {
+        weight: 1,
+        quota,
+        borrow: true,
+    };
+    site.decide("team-a", spec);
+    let borrower = site.job_of("team-a", 6);
+    assert_eq!(site.slots_of("team-a"), 4);
+    let why = site.view(&borrower).waiting.unwrap();
+    let beyond = "beyond the quota of namespace team-a, so that others go first";
+    assert!(why.contains(beyond), "{why}");
+    site.orders();
+    // Of the same priority, and of a namespace with no part yet.
+    site.job_of("team-b", 2);
+    let orders = site.orders();
+    assert_eq!(orders.len(), 2, "{orders:?}");
+    for order in &orders {
+        assert!(order.ends_with("preempted by team-b.1"), "{orders:?}");
+        site.gives_way(order);
+    }
+    assert_eq!((site.slots_of("team-a"), site.slots_of("team-b")), (2, 2));
+    // No more than was borrowed is taken back.
+    site.orders();
+    site.job_of("team-b", 4);
+    let orders = site.orders();
+    assert_eq!(orders.len(), 1, "{orders:?}");
+    site.gives_way(&orders[0]);
+    assert_eq!((site.slots_of("team-a"), site.slots_of("team-b")), (1, 3));
+    // What it may have is its own.
+    assert_eq!(site.orders(), ["node-a run team-b.2.g1: 0"]);
+    site.decide(
+        "team-a",
+        NamespaceSpec {
+            borrow: false,
+            ..spec
+        },
+    );
+    assert_eq!(site.slots_of("team-a"), 1);
 }

@@ -206,7 +206,7 @@ fn why_a_job_waits_is_said_with_numbers() {
     site.node("node-b", 0);
     let explained = site.heart.explain(&job).unwrap();
     assert_eq!(explained.summary.as_deref(), Some(why(&site).as_str()));
-    let Some(Wait::Room { nodes, queue }) = explained.wait else {
+    let Some(Wait::Room { nodes, queue, .. }) = explained.wait else {
         panic!("{explained:?}");
     };
     assert_eq!((nodes.total, nodes.lost, nodes.too_small), (2, 1, 1));
