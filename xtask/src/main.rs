@@ -29,6 +29,7 @@ usage: cargo xtask VERB
   demo     run a real data job, and jobs that misbehave, on a scheduler and two nodes
   test     every check: format, lints, docs, tests, dependency rules
   test-v2  what must hold on cgroups v2, in a virtual machine (part of test)
+  test-python  the Python client alone, against the binary that is built (part of test)
   soak     ten thousand starts, kills and crashes, after which nothing may be left
   guests   get a WebAssembly target and build the example programs
   bench    measure starts and throughput against plain processes
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         }
         ["test"] => test::test(&layout),
         ["test-v2"] => vm::run(&layout),
+        ["test-python"] => test::python(&layout),
         ["soak"] => soak::soak(&layout),
         ["bench"] => bench::bench(&layout),
         ["bench", "authors"] => bench::authors(&layout),

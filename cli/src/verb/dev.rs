@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
-use stint_api::id::NodeId;
+use stint_api::id::{Namespace, NodeId};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::time::Span;
 use stint_objects::Allowed;
@@ -19,6 +19,7 @@ use super::node::{AllowArgs, reach, real};
 use super::serve;
 use crate::args::{Format, Global};
 use crate::interrupt::Interrupts;
+use crate::kit::Library;
 use crate::limits::{self, LimitsArgs};
 use crate::local::{Local, Plan};
 use crate::{connect, places, show};
@@ -71,18 +72,23 @@ pub(crate) async fn perform(global: Global, args: DevArgs) -> anyhow::Result<()>
         None => places::data("dev", "--data-dir")?,
     };
     serve::make(&data_dir)?;
+    let library = Library::open().ok();
     let mut local = Local::start(Plan {
         listener,
         data_dir: data_dir.join("scheduler"),
         lease: LEASE,
         token,
-        library: None,
+        library: library.as_ref().and_then(Library::files_dir),
     })
     .await?;
     for config in nodes(&local, &args, &data_dir)? {
         local.add(config).await?;
     }
     local.ready().await?;
+    if let Some(library) = library {
+        // As `run` without a scheduler has them.
+        library.offer(local.client(), &Namespace::default()).await?;
+    }
     tell(&global, &local, args.nodes, &data_dir)?;
     let work = |stop| async {
         tokio::select! {

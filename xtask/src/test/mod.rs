@@ -4,6 +4,7 @@
 //! all of them and the engine is compiled once.
 
 mod counts;
+mod python;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -49,9 +50,13 @@ pub(crate) fn test(layout: &Layout) -> Result<()> {
     let built = steps.run("build", |_| product::build(layout));
     if guests && built {
         steps.run("tests", |counts| tests(layout, counts));
+        steps.run("tests of the Python client", |counts| {
+            python::test(layout, counts)
+        });
         steps.run("cgroups v2 in a virtual machine", |_| vm::run(layout));
     } else {
         steps.skip("tests");
+        steps.skip("tests of the Python client");
         steps.skip("cgroups v2 in a virtual machine");
     }
     steps.run("tests of sdk and examples", |counts| {
@@ -61,6 +66,14 @@ pub(crate) fn test(layout: &Layout) -> Result<()> {
     steps.run("documentation", |_| documentation(layout));
     steps.run("dependency rules", |_| deny::deny(layout));
     steps.summary()
+}
+
+/// Runs the tests of the Python client alone.
+///
+/// # Errors
+/// One failed, or what they need cannot be had.
+pub(crate) fn python(layout: &Layout) -> Result<()> {
+    python::test(layout, &mut Counts::default())
 }
 
 impl Steps {

@@ -28,7 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from .aio import AsyncClient, AsyncMapping
+    from .aio import AsyncClient
+    from .mapping import AsyncMapping
     from .client import Client, Mapping
     from .errors import (
         InputError,
@@ -88,7 +89,7 @@ _REST = {
     "Client": "client",
     "Mapping": "client",
     "AsyncClient": "aio",
-    "AsyncMapping": "aio",
+    "AsyncMapping": "mapping",
     "InputError": "errors",
     "JobCancelled": "errors",
     "NotFound": "errors",

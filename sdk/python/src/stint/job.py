@@ -1,0 +1,212 @@
+"""What is submitted: a program, and fields named as in a job file, made into the API's job.
+
+Paths of inputs and outputs that are on this machine become `file://` URLs, as the command
+line makes them; everything else is left to the scheduler, which says what is wrong.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict
+
+from .errors import InputError
+
+#: Most bytes of a script, as the scheduler takes it.
+SCRIPT_BYTES_MAX = 4 << 20
+#: Read and hashed at once.
+PIECE_BYTES = 1 << 20
+
+
+class JobFields(TypedDict, total=False):
+    """A job's fields; `GET /openapi.json` of a scheduler says all about them.
+
+    Amounts are written as people write them: `memory="1Gi"`, `timeout="10m"`, `cpu=0.5`.
+    """
+
+    name: str
+    namespace: str
+    kit: str
+    args: Sequence[str]
+    env: Mapping[str, str]
+    tasks: int
+    only: str
+    parallelism: int
+    cpu: float | str
+    memory: int | str
+    scratch: int | str
+    timeout: str
+    task_timeout: str
+    job_timeout: str
+    queue_timeout: str
+    stall: str
+    retries: int
+    retry: Sequence[Mapping[str, Any]]
+    max_failed: int
+    after: Sequence[str]
+    constraints: Sequence[str]
+    prefer: Sequence[str]
+    spread: str
+    priority: int
+    isolation: str
+    inputs: Mapping[str, str | os.PathLike[str]] | Sequence[Mapping[str, Any]]
+    output: str | os.PathLike[str]
+    #: Files that lie beside the script, by their names there.
+    files: Mapping[str, str | os.PathLike[str] | bytes]
+    #: Packages of Python alone that come along: `humanize==4.9.0`, or a wheel.
+    with_: Sequence[str]
+
+
+#: Those that are about what runs, and never reach the scheduler as they are.
+OURS = ("files", "with_")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to be put: its bytes, or where they are."""
+
+    name: str
+    source: bytes | Path
+
+    def digest(self) -> str:
+        """`sha256:` and 64 hexadecimal digits."""
+        hash_ = hashlib.sha256()
+        if isinstance(self.source, bytes):
+            hash_.update(self.source)
+        else:
+            with _open(self.source) as file:
+                while piece := file.read(PIECE_BYTES):
+                    hash_.update(piece)
+        return f"sha256:{hash_.hexdigest()}"
+
+    def read(self) -> bytes:
+        if isinstance(self.source, bytes):
+            return self.source
+        with _open(self.source) as file:
+            return bytes(file.read())
+
+
+@dataclass
+class Draft:
+    """A job that waits for what it runs to be sent."""
+
+    #: A module, or a script.
+    program: File
+    is_module: bool
+    #: What lies beside the script.
+    files: list[File] = field(default_factory=list)
+    #: Packages to vendor.
+    packages: list[str] = field(default_factory=list)
+    #: The rest of the job, as the API takes it.
+    spec: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def namespace(self) -> str:
+        return str(self.spec.get("namespace", "default"))
+
+
+def _open(path: Path) -> Any:
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        hint = "give the path of a module (x.wasm), a script (x.py) or a job file (job.toml)"
+        raise InputError(f"cannot read `{path}`: {error.strerror}", hint) from None
+
+
+def draft(program: str | os.PathLike[str] | File, fields: Mapping[str, Any]) -> Draft:
+    """Makes a job of a program, a script or a job file, and fields that win over the file's."""
+    known = JobFields.__annotations__
+    for name in fields:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
+            raise InputError(f"a job has no field `{name}`", hint)
+    merged: dict[str, Any] = dict(fields)
+    base = Path()
+    if not isinstance(program, File):
+        path = Path(program)
+        if path.suffix == ".toml":
+            base = path.parent
+            written = _job_file(path)
+            path = base / _program(path, written)
+            merged = {**written, **merged}
+        program = File(path.name, path)
+    with_ = merged.pop("with_", ())
+    if isinstance(with_, str):
+        raise InputError("`with_` is a list of packages", f"write with_=['{with_}']")
+    beside = [
+        File(name, source if isinstance(source, bytes) else Path(source))
+        for name, source in merged.pop("files", {}).items()
+    ]
+    is_module = program.name.endswith(".wasm")
+    if is_module and (beside or with_):
+        raise InputError(
+            "a module has no files beside it: only a script that a kit runs has",
+            "give it inputs=…, or write a script",
+        )
+    spec = {name: value for name, value in merged.items() if value is not None}
+    if "inputs" in spec:
+        spec["inputs"] = _inputs(spec["inputs"], base)
+    if "output" in spec:
+        spec["output"] = _url(spec["output"], base, must_exist=None)
+    for name in ("args", "after", "constraints", "prefer", "retry"):
+        if isinstance(spec.get(name), str):
+            raise InputError(f"`{name}` is a list", f"write {name}=['{spec[name]}']")
+        if name in spec:
+            spec[name] = list(spec[name])
+    if "env" in spec:
+        spec["env"] = dict(spec["env"])
+    return Draft(program, is_module, beside, list(with_), spec)
+
+
+def _job_file(path: Path) -> dict[str, Any]:
+    with _open(path) as file:
+        try:
+            written = tomllib.load(file)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"`{path}` is not a job file: {error}") from None
+    if "with" in written:
+        written["with_"] = written.pop("with")
+    return written
+
+
+def _program(path: Path, written: dict[str, Any]) -> str:
+    module, script = written.pop("module", None), written.pop("script", None)
+    program = script or module
+    if not isinstance(program, str):
+        hint = 'write `module = "x.wasm"`, or `script = "x.py"`'
+        raise InputError(f"`{path}` names neither `module` nor `script`", hint)
+    return program
+
+
+def _inputs(inputs: Any, base: Path) -> list[dict[str, Any]]:
+    if isinstance(inputs, Mapping):
+        inputs = [{"name": name, "url": url} for name, url in inputs.items()]
+    listed = [dict(one) for one in inputs]
+    for one in listed:
+        if "url" in one:
+            one["url"] = _url(one["url"], base, must_exist=str(one.get("name")))
+    return listed
+
+
+def _url(place: str | os.PathLike[str], base: Path, must_exist: str | None) -> str:
+    text = os.fspath(place)
+    if "://" in text:
+        return text
+    path = (base / text).absolute()
+    if must_exist is not None:
+        # A pattern stands for what is there when the job is submitted.
+        is_pattern = any(sign in text for sign in "*?[")
+        if not is_pattern and not path.exists():
+            hint = "give a path that is here, or file:///an/absolute/path for one on the nodes"
+            raise InputError(f"input `{must_exist}`: cannot find `{path}`", hint)
+        if is_pattern:
+            # The signs stay what they are.
+            return f"file://{path}"
+        path = path.resolve()
+    return path.as_uri()

@@ -1,0 +1,202 @@
+"""A job that `map` made: what its tasks return, as they do or in the order of the items.
+
+The job's events say which tasks are done; then the results are read from the first task on
+that is not known yet, a fetch for many of them. Whoever leaves early cancels the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from .errors import JobCancelled, StintError, TaskFailed
+from .bar import Bar
+
+if TYPE_CHECKING:
+    from .aio import AsyncClient
+    from .job import Draft
+
+#: Told how many of how many tasks are done; True and False for a bar or none, None for one
+#: where somebody looks.
+Progress = Callable[[int, int], object] | bool | None
+
+#: First and longest wait between two looks at the results: what ends meanwhile is one fetch.
+PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.01, 0.5
+#: Longest wait for the scheduler to hear that a job which is left is cancelled.
+CANCEL_SECONDS = 5.0
+#: In the id of an attempt, `NAMESPACE.JOB.tTASK.gGRANT.TRY`: the task.
+TASK = re.compile(r"\.t(\d+)\.g\d+\.\d+$")
+
+
+class AsyncMapping:
+    """The results of one `map`: an async iterator in the order of the items."""
+
+    def __init__(
+        self, client: AsyncClient, draft: Draft, items: list[Any], progress: Progress
+    ) -> None:
+        #: The job's id, once it is submitted; without items there is no job.
+        self.job: str | None = None
+        self._client = client
+        self._draft = draft
+        self._items = items
+        self._bar = Bar.of(progress, draft.program.name, len(items))
+        self._known = bytearray(len(items))
+        #: Tasks that ended for good since the last look, and how.
+        self._ended: dict[int, dict[str, Any]] = {}
+        self._news = asyncio.Event()
+        self._is_over = False
+        self._broken: BaseException | None = None
+        self._ordered: AsyncGenerator[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    async def start(self) -> str | None:
+        """Submits the job, unless that was done; its id."""
+        if self.job is None and self._items:
+            self.job = await self._client.submit_draft(self._draft)
+        return self.job
+
+    def __aiter__(self) -> AsyncMapping:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._ordered is None:
+            self._ordered = self.in_order()
+        return await anext(self._ordered)
+
+    async def aclose(self) -> None:
+        """Leaves: what is not done of the job is cancelled."""
+        if self._ordered is not None:
+            await self._ordered.aclose()
+        await self._leave()
+
+    async def in_order(self, *, return_failures: bool = False) -> AsyncGenerator[Any]:
+        """Results in the order of the items; with `return_failures`, a TaskFailed stands
+        in the place of a result, else the first one is raised and the rest cancelled."""
+        waiting: dict[int, Any] = {}
+        place = 0
+        async with aclosing(self.as_completed(return_failures=True)) as completed:
+            async for task, value in completed:
+                waiting[task] = value
+                while place in waiting:
+                    value = waiting.pop(place)
+                    place += 1
+                    if isinstance(value, TaskFailed) and not return_failures:
+                        raise value
+                    yield value
+
+    async def as_completed(
+        self, *, return_failures: bool = False
+    ) -> AsyncGenerator[tuple[int, Any]]:
+        """The index of an item and its result, as they come."""
+        job = await self.start()
+        if job is None:
+            return
+        follower = asyncio.create_task(self._follow(job))
+        try:
+            async with aclosing(self._batches(job)) as batches:
+                async for batch in batches:
+                    failed = sum(isinstance(value, TaskFailed) for _, value in batch)
+                    self._bar.update(len(batch), failed)
+                    for task, value in batch:
+                        if isinstance(value, TaskFailed) and not return_failures:
+                            raise value
+                        yield task, value
+        finally:
+            follower.cancel()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        self._bar.close()
+        if self.job is not None and not self._is_over and not all(self._known):
+            self._is_over = True
+            try:
+                # Also when this task is being cancelled itself.
+                await asyncio.shield(
+                    asyncio.wait_for(self._client.cancel(self.job), CANCEL_SECONDS)
+                )
+            except (StintError, TimeoutError):
+                # It is left either way; the scheduler's own timeouts end it.
+                pass
+
+    async def _follow(self, job: str) -> None:
+        try:
+            async with aclosing(self._client.events(job)) as events:
+                async for event in events:
+                    what = event["what"]
+                    if what["kind"] == "ended" and what.get("final"):
+                        found = TASK.search(what["attempt"])
+                        first = int(found[1]) if found else 0
+                        for task in range(first, first + what["tasks"]):
+                            self._ended[task] = what["outcome"]
+                        self._news.set()
+            self._is_over = True
+        except StintError as error:
+            self._broken = error
+        self._news.set()
+
+    async def _batches(self, job: str) -> AsyncGenerator[list[tuple[int, Any]]]:
+        pause = PAUSE_SECONDS
+        first = 0
+        while not all(self._known):
+            await self._news.wait()
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, PAUSE_SECONDS_MAX)
+            self._news.clear()
+            if self._broken is not None:
+                raise self._broken
+            # Before the results are read: these have theirs among them.
+            ended, self._ended = self._ended, {}
+            is_over = self._is_over
+            batch = []
+            async with aclosing(self._client.results(job, first)) as results:
+                async for task, value in results:
+                    if self._learn(task):
+                        batch.append((task, value))
+            for task, outcome in ended.items():
+                if self._learn(task):
+                    batch.append((task, await self._value(job, task, outcome)))
+            if is_over:
+                batch += await self._rest(job)
+            first = self._known.find(0, first)
+            yield sorted(batch, key=lambda one: one[0])
+
+    def _learn(self, task: int) -> bool:
+        """Whether it was not known before."""
+        is_new = task < len(self._known) and not self._known[task]
+        if is_new:
+            self._known[task] = 1
+        return is_new
+
+    async def _value(self, job: str, task: int, outcome: dict[str, Any]) -> Any:
+        """What a task without a result came to."""
+        if outcome.get("reason") == "succeeded":
+            return None
+        stderr = await self._client.stderr_tail(job, task)
+        return TaskFailed(job, task, outcome, stderr, self._items[task])
+
+    async def _rest(self, job: str) -> list[tuple[int, Any]]:
+        """The job is over: tasks that nothing is known of ended with it, or long ago."""
+        rest = [task for task, known in enumerate(self._known) if not known]
+        if not rest:
+            return []
+        view = await self._client.job(job)
+        if view["state"] == "cancelled":
+            raise JobCancelled(job)
+        failed = set()
+        for run in (await self._client.tasks(job))["runs"]:
+            first, _, last = run["tasks"].partition("-")
+            if run["state"] != "succeeded":
+                failed |= set(range(int(first), int(last or first) + 1))
+        failure = view.get("first_failure")
+        outcome = failure["outcome"] if failure else {"reason": "unknown"}
+        batch: list[tuple[int, Any]] = []
+        for task in rest:
+            self._learn(task)
+            is_bad = task in failed
+            batch.append((task, TaskFailed(job, task, outcome, "", self._items[task]) if is_bad else None))
+        return batch
