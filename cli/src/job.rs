@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use stint_api::client::Client;
 use stint_api::id::{Digest, Namespace};
 use stint_api::job::{Input, JobSpec};
-use stint_api::kit::Script;
+use stint_api::kit::{Kit, Script, ScriptFile};
 use stint_api::view::ModuleView;
 use url::Url;
 
 use crate::failure::{hinted, hinted_because};
 use crate::job_args::JobArgs;
 use crate::job_file::{self, JobFile};
-use crate::kit;
+use crate::{kit, places};
 
 /// Stands for what a job runs until that is known.
 const UNNAMED: Digest = Digest([0xff; 32]);
@@ -22,6 +22,8 @@ const UNNAMED: Digest = Digest([0xff; 32]);
 pub(crate) struct Draft {
     /// What it runs.
     program: Program,
+    /// Packages that come along with a script.
+    packages: Vec<String>,
     /// The rest; what it runs is not named yet.
     spec: JobSpec,
     /// Whether somebody said how much memory it has.
@@ -65,6 +67,16 @@ impl Draft {
             (None, None, Some(_)) => Program::Either(file.clone()),
         };
         let names_memory = args.memory.or(job.memory).is_some();
+        let packages = packages(&job, args, beside);
+        if let (Program::Module(file), [first, ..]) = (&program, packages.as_slice()) {
+            return Err(hinted(
+                format!(
+                    "`{}` is a module: `{first}` cannot come along with it",
+                    file.display()
+                ),
+                "packages come along with a script (x.py); link what a module needs into it",
+            ));
+        }
         let spec = merge(job, args, beside)?;
         spec.validate().map_err(|error| {
             hinted_because(
@@ -76,6 +88,7 @@ impl Draft {
         require_file(program.file())?;
         Ok(Self {
             program,
+            packages,
             spec,
             names_memory,
         })
@@ -103,6 +116,12 @@ impl Draft {
             Program::Either(_) => kit::of_suffix(client, self.namespace(), &suffix).await?,
         };
         let Some(kit) = kit else {
+            if let Some(first) = self.packages.first() {
+                return Err(hinted(
+                    format!("no kit runs `.{suffix}` scripts, so that `{first}` cannot come along"),
+                    "packages come along with a script (x.py)",
+                ));
+            }
             let module = push(client, self.namespace(), file).await?;
             self.spec.module = module.digest;
             return Ok(self.spec);
@@ -110,7 +129,11 @@ impl Draft {
         let digest = client.put_file(file).await?.digest;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let name = name.into_owned();
-        let named = JobSpec::of_script(kit.name, Script::new(name, digest));
+        let script = Script {
+            files: bring(client, &self.packages, &kit).await?,
+            ..Script::new(name, digest)
+        };
+        let named = JobSpec::of_script(kit.name, script);
         let memory = kit.spec.memory.filter(|_| !self.names_memory);
         Ok(JobSpec {
             module: named.module,
@@ -120,6 +143,34 @@ impl Draft {
             ..self.spec
         })
     }
+}
+
+/// Those of the file, then those of the flags; a wheel that the file names stands beside it.
+fn packages(file: &JobFile, flags: &JobArgs, beside: &Path) -> Vec<String> {
+    let of_file = file.with.iter().map(|package| {
+        let is_wheel = Path::new(package).extension() == Some("whl".as_ref());
+        match is_wheel {
+            true => beside.join(package).to_string_lossy().into_owned(),
+            false => package.clone(),
+        }
+    });
+    of_file.chain(flags.with.iter().cloned()).collect()
+}
+
+/// Finds and sends the packages that come along.
+async fn bring(client: &Client, packages: &[String], kit: &Kit) -> anyhow::Result<Vec<ScriptFile>> {
+    if packages.is_empty() {
+        return Ok(Vec::new());
+    }
+    let dir = tempfile::tempdir_in(places::temporary())?;
+    let (wanted, kit, into) = (packages.to_vec(), kit.clone(), dir.path().to_owned());
+    let found = tokio::task::spawn_blocking(move || kit::packages(&wanted, &kit, &into));
+    let mut files = Vec::new();
+    for (name, path) in found.await?? {
+        let digest = client.put_file(&path).await?.digest;
+        files.push(ScriptFile { name, digest });
+    }
+    Ok(files)
 }
 
 impl Program {

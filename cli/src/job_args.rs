@@ -90,6 +90,10 @@ pub(crate) struct JobArgs {
     #[arg(long, value_name = "LABEL")]
     pub(crate) spread: Option<String>,
 
+    /// A package of Python alone that comes along with the script: NAME, NAME==VERSION, or a wheel
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) with: Vec<String>,
+
     /// What the program reads at /in/NAME: a path here, or file:///path, https://host/path, s3://bucket/key on the nodes; `*` and a last `/` mean many
     #[arg(long = "input", value_name = "NAME=URL")]
     pub(crate) inputs: Vec<Pair>,

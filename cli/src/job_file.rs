@@ -26,6 +26,8 @@ pub(crate) struct JobFile {
     pub(crate) module: Option<PathBuf>,
     pub(crate) script: Option<PathBuf>,
     pub(crate) kit: Option<String>,
+    #[serde(default)]
+    pub(crate) with: Vec<String>,
     pub(crate) name: Option<String>,
     pub(crate) namespace: Option<Namespace>,
     pub(crate) args: Option<Vec<String>>,
@@ -61,10 +63,11 @@ pub(crate) struct JobFile {
 }
 
 /// The fields of a job file, for the suggestion after a misspelt one.
-const FIELDS: [&str; 29] = [
+const FIELDS: [&str; 30] = [
     "module",
     "script",
     "kit",
+    "with",
     "name",
     "namespace",
     "args",

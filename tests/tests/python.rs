@@ -91,6 +91,62 @@ fn a_script_runs_without_a_scheduler_with_arguments_and_environment() {
     leftovers::assert_none(&dir.path().display().to_string(), dir.path());
 }
 
+/// A wheel of one file that needs nothing.
+fn wheel(dir: &Path, name: &str, file: &str, text: &str) -> PathBuf {
+    let code = "import sys, zipfile\n\
+                path, file, text = sys.argv[1:]\n\
+                with zipfile.ZipFile(path, 'w') as wheel:\n\
+                \x20   wheel.writestr(file, text)\n";
+    let path = dir.join(name);
+    let made = std::process::Command::new("python3")
+        .args(["-c", code])
+        .arg(&path)
+        .args([file, text])
+        .status();
+    assert!(made.unwrap().success());
+    path
+}
+
+#[test]
+fn a_package_comes_along_with_a_script_or_is_refused_with_the_reason() {
+    python();
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    wheel(
+        dir,
+        "leaf-1.0-py3-none-any.whl",
+        "leaf.py",
+        "NAME = 'leaf'\n",
+    );
+    let path = script(
+        dir,
+        "a.py",
+        "import leaf\nprint(leaf.NAME, leaf.__file__)\n",
+    );
+    let job = script(
+        dir,
+        "job.toml",
+        "script = \"a.py\"\nwith = [\"leaf-1.0-py3-none-any.whl\"]\n",
+    );
+    let finished = embedded(dir, &[], &job, &[]);
+    assert_eq!(finished.code, 0, "{finished:#?}");
+    assert_eq!(finished.stdout, "leaf /job/leaf-1.0.whl/leaf.py\n");
+
+    let fast = wheel(dir, "fast-1.0-py3-none-any.whl", "fast/core.so", "");
+    let refused = |with: &str, path: &Path| {
+        let finished = embedded(dir, &["--with", with], path, &[]);
+        assert_eq!(finished.code, 125, "{finished:#?}");
+        assert!(finished.stderr.contains("hint: "), "{finished:#?}");
+        finished.stderr
+    };
+    let said = refused(fast.to_str().unwrap(), &path);
+    assert!(said.contains("has native code (fast/core.so)"), "{said}");
+    let said = refused("no such name", &path);
+    assert!(said.contains("names no package"), "{said}");
+    let said = refused("leaf", &script(dir, "x.wasm", ""));
+    assert!(said.contains("is a module"), "{said}");
+}
+
 #[test]
 fn a_script_ends_on_a_cluster_as_it_says_itself() {
     let site = site();
@@ -117,7 +173,7 @@ fn a_script_ends_on_a_cluster_as_it_says_itself() {
     let (_, job) = on(&site, &[], "import torch\n");
     let hint = job["error"]["hint"].as_str().unwrap();
     assert!(
-        hint.contains("`torch`") && hint.contains("pandas"),
+        hint.contains("`torch`") && hint.contains("pandas") && hint.contains("--with torch"),
         "{hint}"
     );
 

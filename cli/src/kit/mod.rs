@@ -2,11 +2,12 @@
 //! library for runs without a scheduler, and sent to those that there are.
 
 mod library;
+mod packages;
 mod python;
 mod unpack;
 mod zip;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use stint_api::client::Client;
 use stint_api::id::Namespace;
@@ -35,6 +36,25 @@ pub(crate) fn advice(name: &str, said: &str) -> Option<String> {
     match name {
         PYTHON => python::advice(said),
         _ => None,
+    }
+}
+
+/// The packages `wanted`, and what they need, as files that lie beside a script which `kit`
+/// runs; downloaded to `into`.
+pub(crate) fn packages(
+    wanted: &[String],
+    kit: &Kit,
+    into: &Path,
+) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    match kit.spec.suffix.as_deref() {
+        Some(python::SUFFIX) => packages::collect(wanted, &kit.spec, into),
+        _ => Err(hinted(
+            format!(
+                "nothing is known here of packages for the kit `{}`",
+                kit.name
+            ),
+            "leave --with out",
+        )),
     }
 }
 

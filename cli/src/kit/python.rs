@@ -89,7 +89,8 @@ pub(crate) fn advice(said: &str) -> Option<String> {
         .find_map(|line| line.strip_prefix("ModuleNotFoundError: No module named '"))?;
     let name = missing.split(['\'', '.']).next()?;
     Some(format!(
-        "`{name}` is not in the Python kit; it has {PACKAGES}"
+        "`{name}` is not in the Python kit; it has {PACKAGES}. A package of Python alone \
+         comes along by `--with {name}`, one with native code cannot"
     ))
 }
 
