@@ -35,6 +35,11 @@ import time
 print("waiting", flush=True)
 time.sleep(600)
 """
+SLEEP = """
+import stint, time
+time.sleep(stint.item())
+stint.result(stint.item())
+"""
 NEEDS = """
 import stint, leaf, branch
 stint.result([leaf.NAME, branch.NAME, __import__("importlib.metadata").metadata.version("leaf")])
@@ -53,7 +58,8 @@ class Live(unittest.TestCase):
         cls.addClassCleanup(place.cleanup)
         cls.place = Path(place.name)
         cls.scripts = live.scripts(
-            place.name, square=SQUARE, say=SAY, wait=WAIT, needs=NEEDS, missing="import torch\n"
+            place.name, square=SQUARE, say=SAY, wait=WAIT, sleep=SLEEP, needs=NEEDS,
+            missing="import torch\n",
         )
         cls.client = stint.Client.local(binary=live.BINARY)
         cls.addClassCleanup(cls.client.close)
@@ -104,6 +110,11 @@ class Live(unittest.TestCase):
         self.assertEqual(self.client.wait(job, check=False)["state"], "cancelled")
         with self.assertRaises(stint.JobCancelled):
             self.client.wait(job)
+        for seconds in self.client.map(self.scripts["sleep"], [0, 600]):
+            self.assertEqual(seconds, 0)
+            break
+        [job] = [one["id"] for one in self.client.jobs(limit=1)]
+        self.assertEqual(self.client.wait(job, check=False)["state"], "cancelled")
 
     def test_a_wait_that_is_interrupted_or_takes_too_long_leaves_the_job_alone(self) -> None:
         job = self.client.submit(self.scripts["wait"])

@@ -60,6 +60,8 @@ class Submitting(unittest.TestCase):
         made = draft("x.py", {"inputs": {"a": url, "b": self.place}})
         self.assertEqual(made.spec["inputs"][0], {"name": "a", "url": url})
         self.assertEqual(made.spec["inputs"][1]["url"], f"file://{self.place}")
+        made = draft("x.py", {"inputs": {"many": self.place / "a b*.csv"}})
+        self.assertEqual(made.spec["inputs"][0]["url"], f"file://{self.place}/a%20b*.csv")
         refused = self.refused(draft, "x.py", {"inputs": {"a": "/nowhere/x.csv"}})
         self.assertIn("`a`", str(refused))
 

@@ -32,6 +32,8 @@ class _Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        #: What is not closed yet.
+        self.streams: weakref.WeakSet[_Stream[Any]] = weakref.WeakSet()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stint", daemon=True)
         self._thread.start()
 
@@ -53,9 +55,9 @@ class _Loop:
             raise
         return tasks[0].result()
 
-    def is_here(self) -> bool:
-        """Whether this is its own thread, which cannot wait for itself."""
-        return threading.current_thread() is self._thread
+    def is_waited_for(self) -> bool:
+        """Whether this thread may: it is not the loop's own, and that runs."""
+        return self._thread.is_alive() and threading.current_thread() is not self._thread
 
     def stop(self) -> None:
         self.run(self._loop.shutdown_asyncgens())
@@ -69,6 +71,9 @@ class _Stream(Iterator[T], Generic[T]):
 
     def __init__(self, loop: _Loop, source: AsyncGenerator[T]) -> None:
         self._loop, self._source = loop, source
+        # Also when nobody holds it any more: a loop over it was left.
+        self._end = weakref.finalize(self, _leave, loop, source)
+        loop.streams.add(self)
 
     def __next__(self) -> T:
         try:
@@ -81,25 +86,23 @@ class _Stream(Iterator[T], Generic[T]):
 
     def close(self) -> None:
         """Leaves early."""
-        self._loop.run(self._source.aclose())
+        self._end()
 
 
 class Mapping(_Stream[Any]):
-    """The results of one `map`, in the order of the items; it knows its length."""
+    """The results of one `map`, in the order of the items; it knows its length. Closed, or
+    left by who held it, it cancels what is not done of the job."""
 
     def __init__(self, loop: _Loop, source: AsyncMapping, results: AsyncGenerator[Any]) -> None:
         super().__init__(loop, results)
         self._mapping = source
         #: The job's id; None when there were no items, and so no job.
         self.job = loop.run(source.start())
+        self._end.detach()
+        self._end = weakref.finalize(self, _leave, loop, results, source)
 
     def __len__(self) -> int:
         return len(self._mapping)
-
-    def close(self) -> None:
-        """Leaves early: what is not done of the job is cancelled."""
-        super().close()
-        self._loop.run(self._mapping.aclose())
 
     def __enter__(self) -> Self:
         return self
@@ -249,8 +252,16 @@ class Client:
         return self._loop.run(self._core.nodes())
 
 
+def _leave(loop: _Loop, *left: AsyncGenerator[Any] | AsyncMapping) -> None:
+    if loop.is_waited_for():
+        for one in left:
+            loop.run(one.aclose())
+
+
 def _close(loop: _Loop, core: AsyncClient) -> None:
     # A collector may come by anywhere, and this thread goes with the program.
-    if not loop.is_here():
+    if loop.is_waited_for():
+        for stream in list(loop.streams):
+            stream.close()
         loop.run(core.close())
         loop.stop()

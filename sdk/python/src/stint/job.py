@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict
+from urllib.parse import quote
 
 from .errors import InputError
 
@@ -200,13 +201,11 @@ def _url(place: str | os.PathLike[str], base: Path, must_exist: str | None) -> s
         return text
     path = (base / text).absolute()
     if must_exist is not None:
-        # A pattern stands for what is there when the job is submitted.
-        is_pattern = any(sign in text for sign in "*?[")
-        if not is_pattern and not path.exists():
+        if "*" in text and not path.exists():
+            # Stars stand for many.
+            return f"file://{quote(str(path), safe='/*')}"
+        if not path.exists():
             hint = "give a path that is here, or file:///an/absolute/path for one on the nodes"
             raise InputError(f"input `{must_exist}`: cannot find `{path}`", hint)
-        if is_pattern:
-            # The signs stay what they are.
-            return f"file://{path}"
         path = path.resolve()
     return path.as_uri()

@@ -27,6 +27,8 @@ SILENCE_SECONDS = 45.0
 WAIT_SECONDS, WAIT_SECONDS_MAX = 0.1, 5.0
 #: Patience with a scheduler that never answered yet: its address is wrong, more likely.
 STRANGER_SECONDS = 2.0
+#: A stream that lasted as long was well: what cuts it then is a new failure.
+LASTED_SECONDS = 5.0
 #: Answers after which the same may be asked again: busy, stopping, held up.
 AGAIN = frozenset({408, 502, 503, 504})
 #: Most bytes of a line of a stream: a result of 64 KiB, a piece of log in base64.
@@ -164,6 +166,7 @@ class Wire:
         patience = self.patience()
         last: str | None = None
         while True:
+            opened = time.monotonic()
             try:
                 headers = {} if last is None else {"last-event-id": last}
                 timeout = httpx.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
@@ -182,13 +185,16 @@ class Wire:
                             return
                         yield json.loads(data)
                 # A scheduler that stops ends its streams in good order, without `end`.
-                await patience.after(self._unreachable(ConnectionError("it ended the stream")))
+                cut: StintError = self._unreachable(ConnectionError("it ended the stream"))
             except Problem as problem:
                 if problem.status not in AGAIN:
                     raise
-                await patience.after(problem)
+                cut = problem
             except (httpx.HTTPError, json.JSONDecodeError) as error:
-                await patience.after(self._unreachable(error))
+                cut = self._unreachable(error)
+            if time.monotonic() - opened > LASTED_SECONDS:
+                patience.refresh()
+            await patience.after(cut)
 
 
 async def _messages(response: httpx.Response) -> AsyncGenerator[tuple[str, str, str | None]]:
