@@ -12,7 +12,7 @@ use url::Url;
 use crate::failure::{hinted, hinted_because};
 use crate::job_args::JobArgs;
 use crate::job_file::{self, JobFile};
-use crate::{kit, places};
+use crate::{kit, places, show};
 
 /// Stands for what a job runs until that is known.
 const UNNAMED: Digest = Digest([0xff; 32]);
@@ -170,6 +170,9 @@ async fn bring(client: &Client, packages: &[String], kit: &Kit) -> anyhow::Resul
         let digest = client.put_file(&path).await?.digest;
         files.push(ScriptFile { name, digest });
     }
+    let names: Vec<&str> = files.iter().map(|file| file.name.as_str()).collect();
+    // Which version it is may be news.
+    show::note(&format!("comes along: {}", names.join(", ")));
     Ok(files)
 }
 

@@ -131,6 +131,7 @@ fn a_package_comes_along_with_a_script_or_is_refused_with_the_reason() {
     let finished = embedded(dir, &[], &job, &[]);
     assert_eq!(finished.code, 0, "{finished:#?}");
     assert_eq!(finished.stdout, "leaf /job/leaf-1.0.whl/leaf.py\n");
+    assert!(finished.stderr.contains("comes along: leaf-1.0.whl"));
 
     let fast = wheel(dir, "fast-1.0-py3-none-any.whl", "fast/core.so", "");
     let refused = |with: &str, path: &Path| {
