@@ -180,6 +180,9 @@ class Live(unittest.TestCase):
         with self.assertRaises(stint.Problem) as refused:
             self.client.submit(self.scripts["say"], memory="lots")
         self.assertIn("memory", str(refused.exception))
+        with self.assertRaises(stint.Problem) as refused:
+            self.client.submit(self.scripts["say"], memroy="1Gi")
+        self.assertIn("did you mean `memory`", str(refused.exception))
         with self.assertRaises(stint.InputError):
             self.client.submit(self.scripts["say"], kit="snake")
 

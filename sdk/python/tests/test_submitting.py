@@ -65,10 +65,7 @@ class Submitting(unittest.TestCase):
         refused = self.refused(draft, "x.py", {"inputs": {"a": "/nowhere/x.csv"}})
         self.assertIn("`a`", str(refused))
 
-    def test_a_field_that_is_misspelt_is_named_with_its_neighbour(self) -> None:
-        refused = self.refused(draft, "x.py", {"memroy": "1Gi"})
-        self.assertIn("memroy", str(refused))
-        self.assertEqual(refused.hint, "did you mean `memory`?")
+    def test_a_list_that_is_written_as_a_text_is_refused(self) -> None:
         self.assertIn("list", str(self.refused(draft, "x.py", {"args": "--fast"})))
         self.assertIn("list", str(self.refused(draft, "x.py", {"with_": "humanize"})))
 

@@ -6,7 +6,6 @@ line makes them; everything else is left to the scheduler, which says what is wr
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import tomllib
@@ -28,6 +27,7 @@ class JobFields(TypedDict, total=False):
     """A job's fields; `GET /openapi.json` of a scheduler says all about them.
 
     Amounts are written as people write them: `memory="1Gi"`, `timeout="10m"`, `cpu=0.5`.
+    One that is not known here is sent all the same: the scheduler knows what it knows.
     """
 
     name: str
@@ -121,12 +121,6 @@ def _open(path: Path) -> Any:
 
 def draft(program: str | os.PathLike[str] | File, fields: Mapping[str, Any]) -> Draft:
     """Makes a job of a program, a script or a job file, and fields that win over the file's."""
-    known = JobFields.__annotations__
-    for name in fields:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(known)}"
-            raise InputError(f"a job has no field `{name}`", hint)
     merged: dict[str, Any] = dict(fields)
     base = Path()
     if not isinstance(program, File):
