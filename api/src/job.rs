@@ -49,7 +49,7 @@ pub struct JobSpec {
     /// fills in the kit's.
     #[serde(default = "no_module", skip_serializing_if = "is_no_module")]
     pub module: Digest,
-    /// The kit that runs `script`, added before.
+    /// The kit that runs `script`, added before by `stint kit add`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kit: Option<String>,
     /// The script that the kit runs, put before.
@@ -58,10 +58,10 @@ pub struct JobSpec {
     /// Arguments after the program's name.
     #[serde(default)]
     pub args: Vec<String>,
-    /// Environment variables; names that start with `STINT_` are ours.
+    /// Environment variables; names that start with `STINT_` are Stint's own.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// How many tasks, each with its `STINT_TASK_INDEX`.
+    /// How many tasks, each with its `STINT_TASK_INDEX` from 0.
     #[serde(default = "one")]
     pub tasks: u32,
     /// Which of the tasks to run, for example `3,7-9`; all of them when absent.
@@ -70,10 +70,10 @@ pub struct JobSpec {
     /// Most tasks that may run at once; as many as fit when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<u32>,
-    /// CPU of each slot.
+    /// CPU of each slot: a task of it gets no more.
     #[serde(default = "default_cpu")]
     pub cpu: Millicores,
-    /// Memory of each slot's guest.
+    /// Memory of each slot's guest, which is refused more; a kit may have another default.
     #[serde(default = "default_memory")]
     pub memory: Bytes,
     /// Disk of each slot for `/scratch` and `/out`.
@@ -122,7 +122,7 @@ pub struct JobSpec {
     /// Whether its tasks may share a process; `job` when absent and there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
-    /// Read-only files and directories under `/in`.
+    /// Files and directories that the tasks read under `/in`.
     #[serde(default)]
     pub inputs: Vec<Input>,
     /// Where `/out` is published, one directory per task; `file://` today.
