@@ -81,6 +81,15 @@ class Live(unittest.TestCase):
         completed = dict(self.client.as_completed(root, [4, 9, 16], name="roots"))
         self.assertEqual(completed, {0: 2.0, 1: 3.0, 2: 4.0})
 
+    def test_a_task_may_work_on_several_items(self) -> None:
+        mapping = self.client.map(root, [0, 1, 4, 9, 16], batch=2)
+        self.assertEqual((len(mapping), self.client.job(mapping.job)["tasks"]["total"]), (5, 3))
+        self.assertEqual(list(mapping), [0.0, 1.0, 2.0, 3.0, 4.0])
+        values = list(self.client.map(root, [1, -1, 4], batch=2, return_failures=True))
+        self.assertEqual(([one.item for one in values[:2]], values[2]), ([[1, -1]] * 2, 2.0))
+        with self.assertRaises(stint.InputError):
+            self.client.map(self.scripts["square"], [1], batch=2)
+
     def test_without_items_there_is_no_job(self) -> None:
         mapping = self.client.map(self.scripts["square"], [])
         self.assertEqual((mapping.job, list(mapping)), (None, []))

@@ -175,6 +175,7 @@ class Client:
         /,
         *,
         return_failures: bool = False,
+        batch: int = 1,
         progress: Progress = None,
         **fields: Unpack[JobFields],
     ) -> Mapping:
@@ -183,9 +184,11 @@ class Client:
         The script reads its item with `stint.item()` and returns with `stint.result()`; a
         plain function is sent as its source. The first task that fails raises TaskFailed
         and the rest is cancelled, as it is when the iterator is closed or interrupted;
-        with `return_failures` a TaskFailed stands in the place of a result instead.
+        with `return_failures` a TaskFailed stands in the place of a result instead. With
+        `batch`, each task of a function works on so many items: to start one takes longer
+        than most functions do.
         """
-        mapping = self._core.map(program, items, progress=progress, **fields)
+        mapping = self._core.map(program, items, batch=batch, progress=progress, **fields)
         return Mapping(self._loop, mapping, mapping.in_order(return_failures=return_failures))
 
     def as_completed(
@@ -195,11 +198,12 @@ class Client:
         /,
         *,
         return_failures: bool = False,
+        batch: int = 1,
         progress: Progress = None,
         **fields: Unpack[JobFields],
     ) -> Mapping:
         """As `map`, but yields the index of an item and its result as they come."""
-        mapping = self._core.map(program, items, progress=progress, **fields)
+        mapping = self._core.map(program, items, batch=batch, progress=progress, **fields)
         return Mapping(self._loop, mapping, mapping.as_completed(return_failures=return_failures))
 
     def wait(self, job: str, *, timeout: float | None = None, check: bool = True) -> Job:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import itertools
 import json
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -53,8 +54,16 @@ def pack(items: Iterable[Any]) -> tuple[list[File], list[Any]]:
     return [File(ITEMS, bytes(lines)), File(INDEX, bytes(places))], listed
 
 
-def script(function: Callable[[Any], Any]) -> File:
-    """The script that gives `function` its item and returns what it returns.
+def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """The items, `size` of them at a time."""
+    rest = iter(items)
+    while batch := list(itertools.islice(rest, size)):
+        yield batch
+
+
+def script(function: Callable[[Any], Any], *, batched: bool = False) -> File:
+    """The script that gives `function` its item and returns what it returns; `batched`, for
+    each of a list of items.
 
     Its source is sent, and nothing else: what it uses it has to import or define itself.
     The modules that it finds where it stands are imported for it.
@@ -87,7 +96,9 @@ def script(function: Callable[[Any], Any]) -> File:
             "",
             source,
             "",
-            f"_stint.result({name}(_stint.item()))",
+            f"_stint.result([{name}(_one) for _one in _stint.item()])"
+            if batched
+            else f"_stint.result({name}(_stint.item()))",
             "",
         ]
     )

@@ -7,6 +7,7 @@ that is not known yet, a fetch for many of them. Whoever leaves early cancels th
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -35,14 +36,25 @@ class AsyncMapping:
     """The results of one `map`: an async iterator in the order of the items."""
 
     def __init__(
-        self, client: AsyncClient, draft: Draft, items: list[Any], progress: Progress
+        self,
+        client: AsyncClient,
+        draft: Draft,
+        items: list[Any],
+        progress: Progress,
+        *,
+        is_batched: bool = False,
     ) -> None:
         #: The job's id, once it is submitted; without items there is no job.
         self.job: str | None = None
         self._client = client
         self._draft = draft
+        #: What each task works on; a list of items where these come in batches.
         self._items = items
-        self._bar = Bar.of(progress, draft.program.name, len(items))
+        sizes = [len(batch) if is_batched else 1 for batch in items]
+        #: The index of the first item of each task, and how many there are.
+        self._firsts = list(itertools.accumulate(sizes, initial=0))
+        self._is_batched = is_batched
+        self._bar = Bar.of(progress, draft.program.name, len(self))
         self._known = bytearray(len(items))
         #: Tasks that ended for good since the last look, and how.
         self._ended: dict[int, dict[str, Any]] = {}
@@ -52,7 +64,7 @@ class AsyncMapping:
         self._ordered: AsyncGenerator[Any] | None = None
 
     def __len__(self) -> int:
-        return len(self._items)
+        return self._firsts[-1]
 
     async def start(self) -> str | None:
         """Submits the job, unless that was done; its id."""
@@ -100,15 +112,24 @@ class AsyncMapping:
         try:
             async with aclosing(self._batches(job)) as batches:
                 async for batch in batches:
-                    failed = sum(isinstance(value, TaskFailed) for _, value in batch)
-                    self._bar.update(len(batch), failed)
-                    for task, value in batch:
+                    each = [one for task, value in batch for one in self._each(task, value)]
+                    failed = sum(isinstance(value, TaskFailed) for _, value in each)
+                    self._bar.update(len(each), failed)
+                    for index, value in each:
                         if isinstance(value, TaskFailed) and not return_failures:
                             raise value
-                        yield task, value
+                        yield index, value
         finally:
             follower.cancel()
             await self._leave()
+
+    def _each(self, task: int, value: Any) -> list[tuple[int, Any]]:
+        """What a task came to, for each of its items; its failure is that of all of them."""
+        first, end = self._firsts[task], self._firsts[task + 1]
+        if not self._is_batched:
+            return [(first, value)]
+        values = value if isinstance(value, list) else [value] * (end - first)
+        return list(zip(range(first, end), values, strict=True))
 
     async def _leave(self) -> None:
         self._bar.close()
