@@ -35,6 +35,7 @@ mod cancel;
 mod capacity;
 mod census;
 mod chunk;
+mod classes;
 mod cluster;
 mod debts;
 mod draft;

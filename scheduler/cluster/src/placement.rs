@@ -27,6 +27,9 @@ const PACE_ATTEMPTS: u64 = 16;
 /// slots end together.
 const GRANTS_PER_SLOT: u64 = 4;
 
+/// The labels of a node.
+pub(crate) type Labels = BTreeMap<String, String>;
+
 /// How well a node suits; the least is best. The order of the fields is the policy.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Score<'a> {
@@ -55,9 +58,17 @@ pub(crate) struct Wish<'a> {
 }
 
 impl Wish<'_> {
-    /// Whether the job has a wish of its own: the shelves do not stand in its order.
+    /// Whether the job has a wish of its own: nodes do not stand in its order.
     pub(crate) fn is_particular(&self) -> bool {
         self.spread.is_some() || !self.prefer.is_empty()
+    }
+
+    /// What the job thinks of a node with these labels, the least best: how many slots of
+    /// it are where the label it is spread over is the same, and what it would like and is not so.
+    pub(crate) fn regard(&self, labels: &Labels) -> (u32, usize) {
+        let crowd = self.spread.map_or(0, |spread| spread.crowd(labels));
+        let disliked = self.prefer.iter().filter(|like| !like.allows(labels));
+        (crowd, disliked.count())
     }
 }
 
@@ -91,8 +102,8 @@ impl<'a> Spread<'a> {
     }
 
     /// How many are where that node is; beyond all where it has no such label.
-    fn crowd(&self, node: &Node) -> u32 {
-        let value = node.record.labels.get(self.key);
+    fn crowd(&self, labels: &Labels) -> u32 {
+        let value = labels.get(self.key);
         value.map_or(u32::MAX, |value| {
             self.slots.get(value.as_str()).copied().unwrap_or(0)
         })
@@ -107,14 +118,11 @@ pub(crate) fn scan<'a>(
 ) -> Option<&'a NodeId> {
     nodes
         .filter_map(|(id, node)| {
+            let (crowd, disliked) = wish.regard(&node.record.labels);
             Some(Score {
                 failed_there: wish.avoid == Some(id),
-                crowd: wish.spread.map_or(0, |spread| spread.crowd(node)),
-                disliked: {
-                    let labels = &node.record.labels;
-                    let prefer = wish.prefer.iter();
-                    prefer.filter(|like| !like.allows(labels)).count()
-                },
+                crowd,
+                disliked,
                 must_compile: !node.has_compiled(wish.module),
                 load: load(node, wish.shape)?,
                 node: id,

@@ -1,5 +1,6 @@
 //! Which node suits a slot best, without looking at every node: for each shape
-//! in use the nodes that have room for one stand in the order of their load.
+//! in use the nodes that have room for one stand in the order of their load. For jobs
+//! that like some labels more than others they stand so for each set of labels, too.
 //!
 //! A node that changes is noted in a log, and each shelf reads on from where it
 //! was when it is next asked; so a change costs nothing for the shapes that
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stint_api::id::{Digest, NodeId};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 
+use crate::classes::{Class, Classes};
 use crate::node::Node;
 use crate::placement::{Wish, load, scan, slots, whole};
 use crate::queue::Shape;
@@ -22,8 +24,7 @@ const LEAST: Resources = Resources {
     memory: Bytes(64 << 10),
     scratch: Bytes(4 << 10),
 };
-/// So few nodes with room are looked at one by one: a full cluster needs no shelves. More
-/// are for a job with a wish of its own.
+/// So few nodes with room are looked at one by one: a full cluster needs no shelves.
 const FEW: usize = 32;
 /// Shapes with a shelf; each is an entry a node. Others take its place by use.
 const SHELVES_MAX: usize = 64;
@@ -37,6 +38,7 @@ const CHECKED_NODES: usize = 64;
 pub(crate) struct Shelves {
     /// Nodes that take work and have room for the least slot.
     open: BTreeSet<NodeId>,
+    classes: Classes,
     /// Where modules are compiled.
     compiled: BTreeMap<Digest, BTreeSet<NodeId>>,
     shelves: BTreeMap<Shape, Shelf>,
@@ -55,7 +57,9 @@ pub(crate) struct Shelves {
 #[derive(Debug, Default)]
 struct Shelf {
     ranked: BTreeSet<(u64, NodeId)>,
-    loads: BTreeMap<NodeId, u64>,
+    /// The same for each set of labels, once somebody asked for that.
+    by_class: Option<BTreeMap<Class, BTreeSet<(u64, NodeId)>>>,
+    loads: BTreeMap<NodeId, (u64, Class)>,
     /// How far which log was read; none before it is first filled.
     read: Option<(u64, usize)>,
     /// Slots on all nodes, as of the alteration of that number.
@@ -84,6 +88,9 @@ impl Shelves {
     /// What a node is changed: its size, its labels, or whether it takes work.
     pub(crate) fn altered(&mut self, id: &NodeId, node: &Node) {
         self.altered += 1;
+        if !self.classes.sort(id, &node.record.labels) {
+            self.shelves.clear();
+        }
         self.changed(id, node);
     }
 
@@ -134,10 +141,13 @@ impl Shelves {
 
     /// The node that suits best; none when the slot is free nowhere.
     pub(crate) fn pick(&mut self, nodes: &Nodes, wish: Wish<'_>) -> Option<NodeId> {
-        let picked = if self.open.len() <= FEW || wish.is_particular() {
+        let is_few = self.open.len() <= FEW;
+        let picked = if is_few || (wish.is_particular() && self.classes.are_too_many()) {
             let open = self.open.iter();
             let open = open.filter_map(|id| nodes.get_key_value(id));
             scan(open, wish).cloned()
+        } else if wish.is_particular() {
+            self.look_up_by_class(nodes, wish)
         } else {
             self.look_up(nodes, wish)
         };
@@ -161,6 +171,41 @@ impl Shelves {
         // Where the cluster failed it last is better than nowhere.
         let avoided = || wish.avoid.filter(|id| shelf.loads.contains_key(id));
         best.or_else(avoided).cloned()
+    }
+
+    /// The same, for a job that does not think the same of all labels.
+    fn look_up_by_class(&mut self, nodes: &Nodes, wish: Wish<'_>) -> Option<NodeId> {
+        self.shelf(wish.shape).sort_by_class();
+        self.read_log(nodes, wish.shape);
+        let shelf = self.shelves.get(wish.shape)?;
+        let by_class = shelf.by_class.as_ref()?;
+        let mut regarded: Vec<((u32, usize), Class)> = Vec::new();
+        for class in by_class.keys() {
+            let labels = self.classes.labels(*class)?;
+            regarded.push((wish.regard(labels), *class));
+        }
+        regarded.sort_unstable();
+        let compiled = self.compiled.get(wish.module);
+        let wanted = |id: &&NodeId| wish.avoid != Some(*id);
+        for alike in regarded.chunk_by(|(one, _), (other, _)| one == other) {
+            let is_one = |class: Class| alike.iter().any(|(_, one)| *one == class);
+            let there = compiled.into_iter().flatten().filter(&wanted);
+            let there = there.filter_map(|id| Some((shelf.loads.get(id)?, id)));
+            let there = there.filter(|((_, class), _)| is_one(*class));
+            let there = there.map(|((load, _), id)| (*load, id)).min();
+            let first = |(_, class): &((u32, usize), Class)| {
+                let ranked = by_class.get(class)?.iter();
+                let mut ranked = ranked.map(|(load, id)| (*load, id));
+                ranked.find(|(_, id)| wanted(id))
+            };
+            let best = there.or_else(|| alike.iter().filter_map(first).min());
+            if let Some((_, id)) = best {
+                return Some(id.clone());
+            }
+        }
+        // Where the cluster failed it last is better than nowhere.
+        let avoided = wish.avoid.filter(|id| shelf.loads.contains_key(*id));
+        avoided.cloned()
     }
 
     /// The shelf of a shape, in place of the one that was not used for longest.
@@ -188,38 +233,64 @@ impl Shelves {
             Some((log, read)) if log == now.0 && now.1 - read <= self.open.len() => {
                 for id in &self.log[read..] {
                     let load = nodes.get(id).and_then(|node| load(node, shape));
-                    shelf.set(id, load);
+                    shelf.set(id, load.zip(self.classes.of(id)));
                 }
             }
-            _ => shelf.fill(nodes, &self.open, shape),
+            _ => shelf.fill(nodes, &self.open, (shape, &self.classes)),
         }
         shelf.read = Some(now);
     }
 }
 
 impl Shelf {
-    fn fill(&mut self, nodes: &Nodes, open: &BTreeSet<NodeId>, shape: &Shape) {
+    fn fill(
+        &mut self,
+        nodes: &Nodes,
+        open: &BTreeSet<NodeId>,
+        (shape, classes): (&Shape, &Classes),
+    ) {
         self.ranked.clear();
         self.loads.clear();
+        self.by_class = self.by_class.take().map(|_| BTreeMap::new());
         for id in open {
             let load = nodes.get(id).and_then(|node| load(node, shape));
-            self.set(id, load);
+            self.set(id, load.zip(classes.of(id)));
         }
     }
 
-    fn set(&mut self, id: &NodeId, load: Option<u64>) {
-        let before = match load {
-            Some(load) => self.loads.insert(id.clone(), load),
+    /// Lets nodes stand by their labels, too, from now on.
+    fn sort_by_class(&mut self) {
+        if self.by_class.is_none() {
+            let mut by_class: BTreeMap<Class, BTreeSet<(u64, NodeId)>> = BTreeMap::new();
+            for (id, (load, class)) in &self.loads {
+                let ranked = by_class.entry(*class).or_default();
+                ranked.insert((*load, id.clone()));
+            }
+            self.by_class = Some(by_class);
+        }
+    }
+
+    fn set(&mut self, id: &NodeId, place: Option<(u64, Class)>) {
+        let before = match place {
+            Some(place) => self.loads.insert(id.clone(), place),
             None => self.loads.remove(id),
         };
-        if before == load {
+        if before == place {
             return;
         }
-        if let Some(before) = before {
-            self.ranked.remove(&(before, id.clone()));
+        if let Some((load, class)) = before {
+            let entry = (load, id.clone());
+            if let Some(ranked) = self.by_class.as_mut().and_then(|all| all.get_mut(&class)) {
+                ranked.remove(&entry);
+            }
+            self.ranked.remove(&entry);
         }
-        if let Some(load) = load {
-            self.ranked.insert((load, id.clone()));
+        if let Some((load, class)) = place {
+            let entry = (load, id.clone());
+            if let Some(by_class) = &mut self.by_class {
+                by_class.entry(class).or_default().insert(entry.clone());
+            }
+            self.ranked.insert(entry);
         }
     }
 
@@ -235,7 +306,7 @@ impl Shelf {
         let near = near.filter(|id| nodes.contains(*id)).find(&wanted);
         near.or_else(|| {
             let there = nodes.iter().filter(&wanted);
-            let there = there.filter_map(|id| Some((*self.loads.get(id)?, id)));
+            let there = there.filter_map(|id| Some((self.loads.get(id)?.0, id)));
             there.min().map(|(_, id)| id)
         })
     }
