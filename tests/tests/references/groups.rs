@@ -16,6 +16,9 @@ with `STINT_UPDATE_GOLDEN=1 cargo test -p stint-tests --test references`. -->
 (`POST /v1/jobs`), except that `module` and `script` are paths. Paths stand beside the file. A flag wins over the
 file, one by one for variables and inputs; arguments after the file replace `args`. A misspelt field is
 refused, and the nearest one named. What has no default is absent unless it is given.
+
+One field more is the command line's own: `with = [\"humanize==4.9.0\"]`, or `--with`, brings packages of Python alone
+along with a script, by name or as wheels.
 ";
 
 /// Fields that belong together, and how they look.
