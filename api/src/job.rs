@@ -176,7 +176,30 @@ pub struct Input {
     /// What its bytes must be: of another digest, no task starts. One object has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
+    /// Makes tasks: one for each object, or for each `lines` lines. The program reads its own
+    /// at `/in/NAME`. One input of a job can be split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<Split>,
+    /// With `split = "lines"`, how many lines a task reads; 100,000 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<u64>,
+    /// The list of what each task reads, which the scheduler makes at submit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Digest>,
 }
+
+/// How an input makes tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// One task for each object.
+    Object,
+    /// One task for so many lines of an object.
+    Lines,
+}
+
+/// Lines that a task reads of an input that is split into lines, when nobody says.
+pub const LINES_DEFAULT: u64 = 100_000;
 
 /// What stands where a module is not named: the digest of nothing that anybody finds.
 const NO_MODULE: Digest = Digest([0; 32]);
@@ -274,9 +297,15 @@ impl JobSpec {
         self.only.as_ref().map_or(self.tasks, TaskList::count)
     }
 
+    /// Whether an input makes its tasks.
+    pub fn is_split(&self) -> bool {
+        self.inputs.iter().any(|input| input.split.is_some())
+    }
+
     /// How far its tasks are kept apart.
     pub fn isolation(&self) -> Isolation {
-        let several = self.tasks > 1;
+        // Tasks of a split input each have files of their own, and a worker's stay the same.
+        let several = self.tasks > 1 && !self.is_split();
         self.isolation.unwrap_or(match several {
             true => Isolation::Job,
             false => Isolation::Task,

@@ -52,6 +52,7 @@ impl Embedded {
             // Others on this machine can reach the port, and must not run as this user.
             token: Some(random::hex()?),
             library: Library::open().ok().and_then(|library| library.files_dir()),
+            allow_inputs: Reach::whole("scheduler", INPUTS),
         })
         .await?;
         let own = dir.path().join("node");

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use stint_api::client::Client;
 use stint_api::id::{Digest, Namespace};
-use stint_api::job::{Input, JobSpec};
+use stint_api::job::{Input, JobSpec, Split};
 use stint_api::kit::{Kit, Script, ScriptFile};
 use stint_api::view::ModuleView;
 use url::Url;
 
 use crate::failure::{hinted, hinted_because};
-use crate::job_args::JobArgs;
+use crate::job_args::{JobArgs, Pair};
 use crate::job_file::{self, JobFile};
 use crate::{kit, places, show};
 
@@ -252,12 +252,45 @@ fn merge(file: JobFile, flags: &JobArgs, beside: &Path) -> anyhow::Result<JobSpe
             }),
         }
     }
+    for pair in &flags.splits {
+        split(&mut spec, pair)?;
+    }
     spec.output = match (&flags.output, file.output) {
         (Some(output), _) => Some(output_url(output, Path::new(""))?),
         (None, Some(output)) => Some(output_url(&output, beside)?),
         (None, None) => None,
     };
     Ok(spec)
+}
+
+/// Makes an input make tasks.
+fn split(spec: &mut JobSpec, pair: &Pair) -> anyhow::Result<()> {
+    let Pair { key, value } = pair;
+    let wrong = |what: String| {
+        hinted(
+            what,
+            format!("write --split {key}=object, or --split {key}=lines:100000"),
+        )
+    };
+    let Some(input) = spec.inputs.iter_mut().find(|input| input.name == *key) else {
+        return Err(wrong(format!("--split: there is no input `{key}`")));
+    };
+    (input.split, input.lines) = match value.split_once(':') {
+        None if value == "object" => (Some(Split::Object), None),
+        None if value == "lines" => (Some(Split::Lines), None),
+        Some(("lines", count)) => {
+            let count = count
+                .parse()
+                .map_err(|_| wrong(format!("--split: `{count}` is no number of lines")))?;
+            (Some(Split::Lines), Some(count))
+        }
+        _ => {
+            return Err(wrong(format!(
+                "--split: `{value}` is neither `object` nor `lines`"
+            )));
+        }
+    };
+    Ok(())
 }
 
 /// What the job says of failures, of time, and of where it may run.
@@ -350,7 +383,6 @@ mod tests {
 
     use super::*;
     use crate::failure::Shown;
-    use crate::job_args::Pair;
 
     fn pair(key: &str, value: &str) -> Pair {
         Pair {

@@ -98,6 +98,10 @@ pub(crate) struct JobArgs {
     #[arg(long = "input", value_name = "NAME=URL")]
     pub(crate) inputs: Vec<Pair>,
 
+    /// Make tasks of that input: one for each object, or for each N lines [default N: 100000]
+    #[arg(long = "split", value_name = "NAME=object|lines[:N]")]
+    pub(crate) splits: Vec<Pair>,
+
     /// Where /out is published, a directory for each task: file:///path on the nodes, or a path here
     #[arg(long, value_name = "URL")]
     pub(crate) output: Option<String>,

@@ -97,7 +97,7 @@ const FIELDS: [&str; 30] = [
 ];
 
 /// The fields of one input.
-const INPUT_FIELDS: [&str; 3] = ["name", "url", "sha256"];
+const INPUT_FIELDS: [&str; 5] = ["name", "url", "sha256", "split", "lines"];
 /// The fields of one rule about trying again.
 const RULE_FIELDS: [&str; 4] = ["on", "do", "memory_factor", "up_to"];
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use stint_api::client::{self, Client};
 use stint_api::time::Span;
 use stint_api::view::NodeState;
+use stint_objects::Reach;
 use stint_runtime::node::{self, Node};
 use stint_scheduler::Scheduler;
 use tokio::net::TcpListener;
@@ -32,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) token: Option<String>,
     /// Files that it may give away beside those that are put.
     pub(crate) library: Option<PathBuf>,
+    /// What it may list for jobs whose inputs are split.
+    pub(crate) allow_inputs: Reach,
 }
 
 /// A scheduler and nodes that run.
@@ -58,6 +61,7 @@ impl Local {
             token: plan.token.clone(),
             library: plan.library,
             keep: stint_scheduler::Keep::default(),
+            allow_inputs: plan.allow_inputs,
         };
         let scheduler = Scheduler::start(plan.listener, config).await?;
         let (stop_scheduler, stopped) = watch::channel(false);

@@ -62,9 +62,9 @@ pub enum ObjectError {
     /// Nothing matches.
     #[error("no object matches")]
     Empty,
-    /// The scheme has no lists.
-    #[error("a web server has no list of its objects; name one object, or use a bucket")]
-    NoList,
+    /// There are more bytes than one may read.
+    #[error("more than {0} bytes; at most so many can be cut into lines")]
+    TooLong(u64),
     /// A file or directory of this machine cannot be used.
     #[error("cannot {doing} {}", path.display())]
     Io {
@@ -79,6 +79,18 @@ pub enum ObjectError {
     /// The machine has no trusted certificates, or others of its settings are wrong.
     #[error("the settings of this machine: {0}")]
     Settings(String),
+}
+
+/// An error and its causes on one line.
+pub fn explain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 impl ObjectError {

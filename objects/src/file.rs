@@ -2,6 +2,7 @@
 //! allowed, and listed.
 
 use std::fs::{self, File, Metadata};
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,9 @@ use crate::error::ObjectError;
 use crate::objects::{Listed, OBJECTS_MAX};
 use crate::reach::Reach;
 use crate::selection::Pattern;
+
+/// Bytes that are read at once.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// Opens `path` without leaving the allowed directory it is beneath: a symbolic link put
 /// there meanwhile is not followed. The file, and its path without links. Blocks.
@@ -65,7 +69,21 @@ pub(crate) fn list(
     base: &Path,
     pattern: Option<&Pattern>,
 ) -> Result<Vec<Listed>, ObjectError> {
-    let (_, base) = open_beneath(reach, base)?;
+    let (file, base) = open_beneath(reach, base)?;
+    let metadata = file.metadata().map_err(|source| ObjectError::Io {
+        doing: "open",
+        path: base.clone(),
+        source,
+    })?;
+    if metadata.is_file() && pattern.is_none() {
+        let name = base.file_name().unwrap_or_default();
+        return Ok(vec![Listed {
+            url: crate::Location::File(base.clone()).to_string(),
+            name: name.to_string_lossy().into_owned(),
+            bytes: metadata.len(),
+            version: Some(version_of(&metadata)),
+        }]);
+    }
     let mut found = Vec::new();
     let mut seen = 0;
     let mut rest = vec![String::new()];
@@ -104,4 +122,25 @@ pub(crate) fn list(
         }
     }
     Ok(found)
+}
+
+/// Passes all bytes of a file to `take`. Blocks.
+pub(crate) fn read(
+    reach: &Reach,
+    path: &Path,
+    mut take: impl FnMut(&[u8]),
+) -> Result<(), ObjectError> {
+    let (mut file, path) = open_beneath(reach, path)?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = file.read(&mut chunk).map_err(|source| ObjectError::Io {
+            doing: "read",
+            path: path.clone(),
+            source,
+        })?;
+        if read == 0 {
+            return Ok(());
+        }
+        take(&chunk[..read]);
+    }
 }

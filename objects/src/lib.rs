@@ -17,15 +17,17 @@ mod error;
 mod file;
 mod location;
 mod objects;
+mod pieces;
 mod reach;
 mod selection;
 mod web;
 mod wire;
 
 pub use body::Opened;
-pub use error::ObjectError;
+pub use error::{ObjectError, explain};
 pub use file::{open_beneath, version_of};
 pub use location::{Location, LocationError, shown};
 pub use objects::{Listed, OBJECTS_MAX, Objects};
+pub use pieces::{Part, Piece};
 pub use reach::{Allowed, AllowedError, Prefix, Reach};
 pub use selection::{Pattern, Selection};

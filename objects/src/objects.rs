@@ -99,12 +99,21 @@ impl Objects {
             Selection::All { base, pattern } => (base, pattern.as_ref()),
         };
         let mut found = match base {
-            Location::Web(_) => return Err(ObjectError::NoList),
+            // A web server has no list; its object is one of its own.
+            Location::Web(url) => {
+                let name = location_name(url.path()).to_owned();
+                vec![self.one(url.as_str(), &name, base).await?]
+            }
             Location::File(path) => self.list_files(path.clone(), pattern.cloned()).await?,
             Location::Bucket { bucket, key } => {
                 self.reach.check_bucket(bucket, key)?;
                 match selection {
-                    Selection::One(_) => vec![self.one(location_name(key), base).await?],
+                    Selection::One(_) => {
+                        vec![
+                            self.one(&base.to_string(), location_name(key), base)
+                                .await?,
+                        ]
+                    }
                     Selection::All { .. } => self.buckets.list(bucket, key, pattern).await?,
                 }
             }
@@ -116,10 +125,10 @@ impl Objects {
         }
     }
 
-    async fn one(&self, name: &str, location: &Location) -> Result<Listed, ObjectError> {
+    async fn one(&self, url: &str, name: &str, location: &Location) -> Result<Listed, ObjectError> {
         let opened = self.open(location).await?;
         Ok(Listed {
-            url: location.to_string(),
+            url: url.to_owned(),
             name: name.to_owned(),
             bytes: opened.bytes.unwrap_or_default(),
             version: opened.version,

@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use stint_api::id::ClusterId;
 use stint_api::time::Span;
 use stint_cluster::Keep;
+use stint_objects::{Objects, Reach};
 use stint_store::{OpenError, SqliteStore};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -43,6 +44,8 @@ pub struct Config {
     pub library: Option<PathBuf>,
     /// How long jobs are kept that are over.
     pub keep: Keep,
+    /// What it may list for jobs whose inputs are split into tasks.
+    pub allow_inputs: Reach,
 }
 
 /// Why a scheduler did not start.
@@ -156,6 +159,7 @@ impl Scheduler {
             metrics: Arc::clone(&metrics),
             token: config.token.as_deref().map(http::Token::new),
             submits: http::Submits::default(),
+            objects: Objects::new(config.allow_inputs),
             stop: stopping.clone(),
         };
         let sweep = Sweep {

@@ -30,6 +30,8 @@ pub struct Site {
     lease: &'static str,
     scheduler: Option<Child>,
     nodes: BTreeMap<String, Child>,
+    /// Variables of every process that is started from now on.
+    env: Vec<(&'static str, String)>,
 }
 
 /// A command that ended.
@@ -94,6 +96,7 @@ impl Site {
             lease,
             scheduler: None,
             nodes: BTreeMap::new(),
+            env: Vec::new(),
         };
         site.start_scheduler();
         site
@@ -106,6 +109,11 @@ impl Site {
             site.start_node(name, &[]);
         }
         site
+    }
+
+    /// Gives variables to every process that is started from now on.
+    pub fn set_env(&mut self, env: Vec<(&'static str, String)>) {
+        self.env = env;
     }
 
     /// The site's directory, for files of the test.
@@ -324,7 +332,8 @@ impl Site {
             .env(leftovers::TAG, self.tag());
         command
             .env("XDG_CACHE_HOME", self.dir().join("cache"))
-            .env_remove("RUST_BACKTRACE");
+            .env_remove("RUST_BACKTRACE")
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).current_dir(self.dir());
         command
     }

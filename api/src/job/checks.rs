@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    AFTER_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, INPUTS_MAX, InvalidSpec, JobSpec, RETRIES_MAX,
-    STALL_MIN, TASKS_MAX, TIMEOUT_MAX,
+    AFTER_MAX, ENTRIES_MAX, ENTRY_BYTES_MAX, INPUTS_MAX, InvalidSpec, Isolation, JobSpec,
+    LINES_DEFAULT, RETRIES_MAX, STALL_MIN, Split, TASKS_MAX, TIMEOUT_MAX,
 };
 use crate::constraint::{CONSTRAINTS_MAX, LABEL_BYTES_MAX};
 use crate::id::is_name;
@@ -38,7 +38,12 @@ impl JobSpec {
                 "an empty list would run nothing; leave it out for all tasks".to_owned()
             })?;
             let last = only.last().unwrap_or_default();
-            check("only", last < self.tasks, || {
+            // How many tasks a split makes is not known before its input was listed.
+            let is_listed = self
+                .inputs
+                .iter()
+                .all(|input| input.split.is_none() || input.listing.is_some());
+            check("only", last < self.tasks || !is_listed, || {
                 let most = self.tasks - 1;
                 format!("there is no task {last}; the last one is {most}")
             })?;
@@ -181,8 +186,44 @@ impl JobSpec {
                 input.sha256.is_none() || !is_many,
                 || "one object has a digest; this URL stands for many".to_owned(),
             )?;
+            self.validate_split(index)?;
         }
         Ok(())
+    }
+}
+
+impl JobSpec {
+    fn validate_split(&self, index: usize) -> Result<(), InvalidSpec> {
+        let input = &self.inputs[index];
+        let field = |name: &str| format!("inputs[{index}].{name}");
+        check(
+            &field("lines"),
+            input.lines.is_none() || input.split == Some(Split::Lines),
+            || "lines are counted with `split = \"lines\"` only".to_owned(),
+        )?;
+        check(&field("lines"), input.lines != Some(0), || {
+            format!("0 lines are no task; leave it out for {LINES_DEFAULT}")
+        })?;
+        check(
+            &field("listing"),
+            input.listing.is_none() || input.split.is_some(),
+            || "the scheduler makes it; leave it out".to_owned(),
+        )?;
+        if input.split.is_none() {
+            return Ok(());
+        }
+        check(&field("sha256"), input.sha256.is_none(), || {
+            "what is split is known by the versions in its list; leave the digest out".to_owned()
+        })?;
+        let earlier = &self.inputs[..index];
+        check(
+            &field("split"),
+            earlier.iter().all(|input| input.split.is_none()),
+            || "another input is split already; one of a job can be".to_owned(),
+        )?;
+        check("isolation", self.isolation != Some(Isolation::Job), || {
+            "tasks of an input that is split have a process each; leave it out".to_owned()
+        })
     }
 }
 
@@ -319,6 +360,24 @@ mod tests {
             url: "file:///a".into(),
             ..Input::default()
         };
+        assert!(
+            invalid(|spec| spec.inputs = vec![input(), input()]).starts_with("`inputs[1].name`")
+        );
+        assert!(
+            invalid(|spec| {
+                spec.env.insert("STINT_X".into(), String::new());
+            })
+            .starts_with("`env`")
+        );
+    }
+
+    #[test]
+    fn an_input_is_a_url_that_nodes_read_and_may_make_tasks() {
+        let input = || Input {
+            name: "a".into(),
+            url: "file:///a".into(),
+            ..Input::default()
+        };
         for url in [
             "https://h/x",
             "http://h",
@@ -360,14 +419,26 @@ mod tests {
             invalid(|spec| spec.inputs = vec![pinned("s3://bucket/a/")])
                 .starts_with("`inputs[0].sha256`")
         );
-        assert!(
-            invalid(|spec| spec.inputs = vec![input(), input()]).starts_with("`inputs[1].name`")
-        );
-        assert!(
-            invalid(|spec| {
-                spec.env.insert("STINT_X".into(), String::new());
-            })
-            .starts_with("`env`")
-        );
+        let split = |split, lines| Input {
+            split,
+            lines,
+            ..input()
+        };
+        let many = |spec: &mut JobSpec| {
+            spec.only = "7".parse().ok();
+            spec.inputs = vec![split(Some(Split::Lines), Some(5))];
+        };
+        let mut spec = JobSpec::new(Digest([1; 32]));
+        many(&mut spec);
+        assert_eq!(spec.validate(), Ok(()));
+        for wrong in [split(None, Some(5)), split(Some(Split::Lines), Some(0))] {
+            let refused = invalid(|spec| spec.inputs = vec![wrong]);
+            assert!(refused.starts_with("`inputs[0].lines`"), "{refused}");
+        }
+        let together = |spec: &mut JobSpec| {
+            many(spec);
+            spec.isolation = Some(Isolation::Job);
+        };
+        assert!(invalid(together).starts_with("`isolation`"));
     }
 }

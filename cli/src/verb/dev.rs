@@ -10,7 +10,7 @@ use serde::Serialize;
 use stint_api::id::{Namespace, NodeId};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::time::Span;
-use stint_objects::Allowed;
+use stint_objects::{Allowed, Reach};
 use stint_runtime::node::{
     Config, KeeperLifetime, SandboxChoice, ScratchChoice, capacity_detected,
 };
@@ -79,6 +79,7 @@ pub(crate) async fn perform(global: Global, args: DevArgs) -> anyhow::Result<()>
         lease: LEASE,
         token,
         library: library.as_ref().and_then(Library::files_dir),
+        allow_inputs: allowed_inputs("scheduler", &args)?,
     })
     .await?;
     for config in nodes(&local, &args, &data_dir)? {
@@ -102,10 +103,7 @@ pub(crate) async fn perform(global: Global, args: DevArgs) -> anyhow::Result<()>
 
 fn nodes(local: &Local, args: &DevArgs, data_dir: &Path) -> anyhow::Result<Vec<Config>> {
     let here = std::env::current_dir()?;
-    let allow_inputs = reach(match args.allow.allow_inputs.is_empty() {
-        true => vec![Allowed::Dir(here.clone())],
-        false => args.allow.allow_inputs.clone(),
-    })?;
+    let allow_inputs = allowed_inputs("node", args)?;
     let allow_outputs = match args.allow.allow_outputs.is_empty() {
         true => vec![here],
         false => args.allow.allow_outputs.clone(),
@@ -133,6 +131,15 @@ fn nodes(local: &Local, args: &DevArgs, data_dir: &Path) -> anyhow::Result<Vec<C
         })
     };
     (1..=args.nodes).map(config).collect()
+}
+
+/// What jobs may read: what is below the directory of the command, unless told otherwise.
+fn allowed_inputs(who: &'static str, args: &DevArgs) -> anyhow::Result<Reach> {
+    let allowed = match args.allow.allow_inputs.is_empty() {
+        true => vec![Allowed::Dir(std::env::current_dir()?)],
+        false => args.allow.allow_inputs.clone(),
+    };
+    reach(who, allowed)
 }
 
 /// An equal share of a machine for each of its nodes.

@@ -177,7 +177,7 @@ fn configure(global: &Global, args: NodeArgs) -> anyhow::Result<Config> {
         name,
         labels: labels(args.labels)?,
         capacity,
-        allow_inputs: reach(args.allow.allow_inputs)?,
+        allow_inputs: reach("node", args.allow.allow_inputs)?,
         allow_outputs: real(args.allow.allow_outputs, "--allow-outputs")?,
         exe: "/proc/self/exe".into(),
         keeper: KeeperLifetime::Outlives,
@@ -204,7 +204,7 @@ fn labels(pairs: Vec<Pair>) -> anyhow::Result<BTreeMap<String, String>> {
 }
 
 /// What jobs may read; directories of it must be there.
-pub(crate) fn reach(allowed: Vec<Allowed>) -> anyhow::Result<Reach> {
+pub(crate) fn reach(who: &'static str, allowed: Vec<Allowed>) -> anyhow::Result<Reach> {
     let mut real_ones = Vec::new();
     for one in allowed {
         match one {
@@ -215,7 +215,7 @@ pub(crate) fn reach(allowed: Vec<Allowed>) -> anyhow::Result<Reach> {
             urls @ Allowed::Urls(_) => real_ones.push(urls),
         }
     }
-    Ok(Reach::new("node", INPUTS, real_ones))
+    Ok(Reach::new(who, INPUTS, real_ones))
 }
 
 /// Directories that must be there, without the links that lead to them.

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 use stint_api::time::Span;
+use stint_objects::Allowed;
 use stint_scheduler::{Config, Keep, Scheduler};
 use tokio::net::TcpListener;
 
+use super::node::reach;
 use crate::args::{Format, Global};
 use crate::failure::{hinted, hinted_because};
 use crate::interrupt::Interrupts;
@@ -40,6 +42,10 @@ pub(crate) struct ServeArgs {
     /// How long a job is kept that is over
     #[arg(long, value_name = "TIME", default_value_t = Keep::default().age)]
     keep_for: Span,
+
+    /// List what is below this for jobs that split an input into tasks: as for `stint node`; may be given more than once
+    #[arg(long, value_name = "DIR|URL")]
+    allow_inputs: Vec<Allowed>,
 }
 
 /// What a program is told when the scheduler is ready.
@@ -68,6 +74,7 @@ pub(crate) async fn perform(global: Global, args: ServeArgs) -> anyhow::Result<(
             jobs: args.keep_jobs,
             age: args.keep_for,
         },
+        allow_inputs: reach("scheduler", args.allow_inputs)?,
     };
     let scheduler = Scheduler::start(listener, config).await?;
     tracing::info!(%url, data_dir = %data_dir.display(), "ready for commands and nodes");

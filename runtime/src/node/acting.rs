@@ -77,10 +77,14 @@ impl Driver {
     fn prepare(&mut self, grant: Grant) {
         let tools = Arc::clone(&self.tools);
         self.preparations.spawn(async move {
-            let (id, plan) = (grant.id, grant.plan);
+            let (id, plan, tasks) = (grant.id, grant.plan, grant.tasks);
             let prepared = async {
                 // Inputs first: they are cheap, and what is refused need not be compiled.
-                tools.staging.stage_all(&id.job, &plan.inputs).await?;
+                let first = tasks.first().map_or(0, |run| run.first);
+                tools
+                    .staging
+                    .stage_all(&id.job, first, &plan.inputs)
+                    .await?;
                 if let Some(kit) = &plan.kit {
                     tools.kits.ready(kit).await?;
                 }

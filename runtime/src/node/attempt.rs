@@ -200,7 +200,7 @@ impl Attempt {
         let inputs = tokio::select! {
             biased;
             why = killed(&mut self.known) => return Err(why),
-            inputs = tools.staging.stage_all(&self.id.job, &self.grant.plan.inputs) => inputs?,
+            inputs = tools.staging.stage_all(&self.id.job, self.id.task, &self.grant.plan.inputs) => inputs?,
         };
         let (id, grant, slot) = (self.id.clone(), self.grant.clone(), self.slot.clone());
         let tools = Arc::clone(&self.tools);

@@ -235,8 +235,8 @@ impl Node {
             kits: Kits::new(self.client.clone(), &self.dir),
             checkpoints: Checkpoints::new(self.dir.checkpoints()),
             staging: Staging::new(
-                self.dir.inputs(),
-                self.dir.slots(),
+                &self.dir,
+                self.client.clone(),
                 self.config.allow_inputs.clone(),
             ),
             disks: self.disks,

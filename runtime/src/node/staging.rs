@@ -13,6 +13,7 @@
 //! of root's a job runs as a user of its own, who must be able to read what it is given.
 
 mod local;
+mod piece;
 mod remote;
 mod set;
 
@@ -22,14 +23,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
-use stint_api::id::{Digest, JobId};
+use stint_api::client::Client;
+use stint_api::id::{Digest, JobId, TaskIndex};
 use stint_api::job::Input;
 use stint_api::outcome::Outcome;
-use stint_objects::{Location, ObjectError, Objects, Reach, Selection, shown};
+use stint_objects::{Location, ObjectError, Objects, Piece, Reach, Selection, shown};
 use tokio::task::spawn_blocking;
 
 use super::cache;
+use super::dir::Dir;
 use super::explain::explain;
+use super::fetch::FetchError;
 
 pub(crate) use local::link_or_copy;
 
@@ -88,8 +92,10 @@ pub(crate) enum StageError {
     Digest { wanted: Digest, found: Digest },
     #[error("it has more than {INPUT_BYTES_MAX} bytes, the most of one input")]
     TooLarge,
-    #[error("`{name}` was replaced while all were fetched")]
+    #[error("`{name}` is another than when it was listed")]
     Replaced { name: String },
+    #[error("the list of its objects")]
+    List(#[from] FetchError),
     #[error("the node process failed")]
     Broke(#[from] tokio::task::JoinError),
 }
@@ -104,14 +110,19 @@ pub(crate) struct Staging {
     /// Slots, which may show directories of the cache.
     slots: PathBuf,
     objects: Objects,
+    /// Where lists of split inputs come from, and where they are kept.
+    client: Client,
+    files: PathBuf,
+    lists: Mutex<Vec<(Digest, Arc<Vec<Piece>>)>>,
     flights: Mutex<Flights>,
     /// Which entry an input of a job was found to be: its tasks here all read that version.
     known: Mutex<BTreeMap<(JobId, String), String>>,
 }
 
 impl Staging {
-    /// Stages into `cache` what `reach` allows; what an earlier process began is removed.
-    pub(crate) fn new(cache: PathBuf, slots: PathBuf, reach: Reach) -> Self {
+    /// Stages into the cache of `dir` what `reach` allows; what an earlier process began is removed.
+    pub(crate) fn new(dir: &Dir, client: Client, reach: Reach) -> Self {
+        let (cache, slots) = (dir.inputs(), dir.slots());
         for entry in std::fs::read_dir(&cache).into_iter().flatten().flatten() {
             let is_unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
             if is_unfinished && let Err(error) = cache::remove(&entry.path()) {
@@ -122,23 +133,27 @@ impl Staging {
             cache,
             slots,
             objects: Objects::new(reach),
+            client,
+            files: dir.files(),
+            lists: Mutex::default(),
             flights: Mutex::default(),
             known: Mutex::default(),
         }
     }
 
-    /// Stages every input of `job`.
+    /// Stages every input of a task of `job`.
     ///
     /// # Errors
     /// `input-unavailable`, with the name of the first that cannot be had, and why.
     pub(crate) async fn stage_all(
         &self,
         job: &JobId,
+        task: TaskIndex,
         inputs: &[Input],
     ) -> Result<Vec<Staged>, Outcome> {
         let mut staged = Vec::with_capacity(inputs.len());
         for input in inputs {
-            let one = self.stage(job, input).await;
+            let one = self.stage(job, task, input).await;
             staged.push(one.map_err(|error| Outcome::InputUnavailable {
                 which: format!(
                     "`{}` ({}): {}",
@@ -151,8 +166,17 @@ impl Staging {
         Ok(staged)
     }
 
-    async fn stage(&self, job: &JobId, input: &Input) -> Result<Staged, StageError> {
+    async fn stage(
+        &self,
+        job: &JobId,
+        task: TaskIndex,
+        input: &Input,
+    ) -> Result<Staged, StageError> {
         let name = input.name.clone();
+        if let Some(listing) = &input.listing {
+            let path = self.piece(job, task, listing).await?;
+            return Ok(Staged::File { name, path });
+        }
         match input.url.parse()? {
             Selection::One(Location::File(path)) => self.file(name, path, input.sha256).await,
             Selection::One(location) => {

@@ -14,7 +14,7 @@ use super::Shared;
 use super::extract::json_body;
 use super::problem::ApiError;
 use super::submit::key_of;
-use super::{json, kits};
+use super::{json, kits, split};
 
 /// Most bytes of a batch: ten thousand jobs of a KiB and more, held in memory once.
 const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -26,7 +26,7 @@ pub(super) async fn submit(
 ) -> Result<(StatusCode, Json<BatchSubmitted>), ApiError> {
     let body = json_body(&headers, body, BATCH_BYTES_MAX).await?;
     let key = key_of(&headers, &body)?;
-    let JobBatch { jobs } = json::read(&body)?;
+    let JobBatch { mut jobs } = json::read(&body)?;
     drop(body);
     let namespace = jobs.first().map(|spec| spec.namespace.clone());
     let under_way = key
@@ -40,6 +40,9 @@ pub(super) async fn submit(
         .collect();
     for script in scripts.values() {
         kits::check_script(&api, script).await?;
+    }
+    for spec in &mut jobs {
+        split::resolve(&api, spec).await?;
     }
     let called = api.driver.call(move |turn| {
         let cluster = &mut *turn.cluster;

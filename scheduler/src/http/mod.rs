@@ -21,6 +21,7 @@ mod openapi;
 mod pages;
 mod probes;
 mod problem;
+mod split;
 mod steer;
 mod submit;
 
@@ -32,6 +33,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use stint_api::problem::nearest;
+use stint_objects::Objects;
 use tokio::sync::watch;
 
 use crate::blobs::Blobs;
@@ -60,6 +62,8 @@ pub(crate) struct Api {
     pub(crate) token: Option<Token>,
     /// Submits that are not answered yet, by key.
     pub(crate) submits: Submits,
+    /// What is listed for jobs whose inputs are split.
+    pub(crate) objects: Objects,
     /// True when the scheduler stops: streams end.
     pub(crate) stop: watch::Receiver<bool>,
 }

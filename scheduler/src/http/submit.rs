@@ -18,7 +18,7 @@ use stint_cluster::{IdempotencyKey, Submission};
 
 use super::extract::json_body;
 use super::problem::ApiError;
-use super::{Api, Shared, json, kits};
+use super::{Api, Shared, json, kits, split};
 
 /// Most bytes of a job: arguments, environment and inputs at their limits,
 /// every character of them escaped.
@@ -63,7 +63,7 @@ pub(super) async fn submit(
 ) -> Result<Response, ApiError> {
     let body = json_body(&headers, body, JOB_BYTES_MAX).await?;
     let key = key_of(&headers, &body)?;
-    let spec: JobSpec = json::read(&body)?;
+    let mut spec: JobSpec = json::read(&body)?;
     drop(body);
     let under_way = key
         .as_ref()
@@ -72,6 +72,7 @@ pub(super) async fn submit(
     if let Some(script) = &spec.script {
         kits::check_script(&api, script).await?;
     }
+    split::resolve(&api, &mut spec).await?;
     let submitted = api
         .driver
         .call(move |turn| {

@@ -22,6 +22,7 @@ use stint_api::link::{Ended, Grant, Hello, Order, PROTOCOL, Report, Reports, Str
 use stint_api::outcome::{Outcome, Usage};
 use stint_api::quantity::{Bytes, Millicores, Resources};
 use stint_api::time::{Span, Time};
+use stint_objects::Reach;
 use stint_scheduler::{Config, Keep, RunError, Scheduler};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -53,6 +54,7 @@ impl Site {
             token: token.map(str::to_owned),
             library: None,
             keep: Keep::default(),
+            allow_inputs: Reach::new("scheduler", "--allow-inputs", Vec::new()),
         };
         let scheduler = Scheduler::start(listener, config).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use stint_api::link::{Held, Order};
 use stint_api::time::Span;
 use stint_api::view::JobState;
+use stint_objects::Reach;
 use stint_scheduler::{Config, Keep, Scheduler, StartError};
 use tokio::net::TcpListener;
 
@@ -83,6 +84,7 @@ async fn a_directory_has_one_scheduler_and_a_lease_its_bounds() {
             token: token.map(str::to_owned),
             library: None,
             keep: Keep::default(),
+            allow_inputs: Reach::new("scheduler", "--allow-inputs", Vec::new()),
         };
         Scheduler::start(listener, config).await.unwrap_err()
     };
@@ -106,6 +108,7 @@ async fn a_scheduler_that_is_dropped_gives_its_directory_back() {
         token: None,
         library: None,
         keep: Keep::default(),
+        allow_inputs: Reach::new("scheduler", "--allow-inputs", Vec::new()),
     };
     drop(Scheduler::start(listener, config.clone()).await.unwrap());
     let again = async {

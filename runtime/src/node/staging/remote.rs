@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use stint_api::id::{Digest, JobId};
-use stint_objects::{Location, ObjectError, Opened};
+use stint_objects::{Listed, Location, ObjectError, Opened};
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt as _;
 
@@ -54,6 +54,23 @@ impl Staging {
         Ok(entry)
     }
 
+    /// The entry of an object in the version that a list named; none when it is another.
+    pub(super) async fn listed(
+        &self,
+        job: &JobId,
+        location: &Location,
+        listed: &Listed,
+    ) -> Result<Option<PathBuf>, StageError> {
+        let entry = self.object(job, &listed.url, location, None).await?;
+        let Some(version) = &listed.version else {
+            return Ok(Some(entry));
+        };
+        let wanted = self
+            .cache
+            .join(key_of_version(&listed.url, version, listed.bytes));
+        Ok((entry == wanted).then_some(entry))
+    }
+
     /// Fetches an object, unless this version of it is there; the name of its entry.
     async fn fetch(
         &self,
@@ -88,8 +105,8 @@ impl Staging {
         let named = match (&wanted, &opened.version) {
             (Some(digest), _) => Some(key_of(digest)),
             (None, Some(version)) => {
-                let bytes = opened.bytes.unwrap_or(u64::MAX).to_le_bytes();
-                Some(key(&[url.as_bytes(), version.as_bytes(), &bytes]))
+                let bytes = opened.bytes.unwrap_or_default();
+                Some(key_of_version(url, version, bytes))
             }
             (None, None) => None,
         };
@@ -111,6 +128,11 @@ impl Staging {
         self.keep(unfinished.0.clone(), &key).await?;
         Ok(key)
     }
+}
+
+/// The name of the entry of an object that its server gave a version.
+fn key_of_version(url: &str, version: &str, bytes: u64) -> String {
+    key(&[url.as_bytes(), version.as_bytes(), &bytes.to_le_bytes()])
 }
 
 /// A file that goes unless it was given its place.

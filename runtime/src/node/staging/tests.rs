@@ -17,9 +17,7 @@ struct Site {
 fn site() -> Site {
     let root = tempfile::tempdir().unwrap();
     let data = root.path().join("data");
-    for dir in ["data", "cache", "slots"] {
-        fs::create_dir_all(root.path().join(dir)).unwrap();
-    }
+    fs::create_dir(&data).unwrap();
     let staging = staging(&root, &data);
     Site {
         root,
@@ -30,7 +28,9 @@ fn site() -> Site {
 
 fn staging(root: &tempfile::TempDir, allowed: &Path) -> Staging {
     let reach = Reach::new("node", "--allow-inputs", vec![Allowed::Dir(allowed.into())]);
-    Staging::new(root.path().join("cache"), root.path().join("slots"), reach)
+    let dir = Dir::open(&root.path().join("node")).unwrap();
+    let nobody = Client::new("http://127.0.0.1:1", None).unwrap();
+    Staging::new(&dir, nobody, reach)
 }
 
 fn input(url: String) -> Input {
@@ -50,7 +50,7 @@ impl Site {
 
     async fn stage_for(&self, job: u64, input: Input) -> Result<Staged, Outcome> {
         let job = format!("default.{job}").parse().unwrap();
-        let staged = self.staging.stage_all(&job, &[input]).await;
+        let staged = self.staging.stage_all(&job, 0, &[input]).await;
         staged.map(|mut all| all.remove(0))
     }
 
@@ -187,12 +187,12 @@ async fn all_that_match_are_one_directory_as_long_as_a_slot_holds_it() {
     site.write("x/6.csv", "six");
     assert_eq!(site.stage_for(1, input(url.clone())).await.unwrap(), staged);
     assert_ne!(site.stage_for(3, input(url)).await.unwrap(), staged);
-    let slot = site.root.path().join("slots/a.1.t0.g1.1");
+    let slot = site.root.path().join("node/slots/a.1.t0.g1.1");
     fs::create_dir(&slot).unwrap();
     hold(&slot, std::slice::from_ref(&staged)).unwrap();
     let (cache, slots) = (
-        site.root.path().join("cache"),
-        site.root.path().join("slots"),
+        site.root.path().join("node/inputs"),
+        site.root.path().join("node/slots"),
     );
     let held = held(&cache, &slots).unwrap();
     cache::trim_but(&cache, 0, |entry| held.iter().any(|held| held == entry)).unwrap();
