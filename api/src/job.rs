@@ -125,7 +125,7 @@ pub struct JobSpec {
     /// Files and directories that the tasks read under `/in`.
     #[serde(default)]
     pub inputs: Vec<Input>,
-    /// Where `/out` is published, one directory per task; `file://` today.
+    /// Where `/out` is published, one directory per task: `file:///path` or `s3://bucket/prefix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
 }

@@ -16,7 +16,7 @@ use crate::kit::Library;
 use crate::limits::LimitsArgs;
 use crate::local::{Local, Plan};
 use crate::sweep::sweep;
-use crate::verb::node::INPUTS;
+use crate::verb::node::{INPUTS, OUTPUTS};
 use crate::{places, random};
 
 /// Both ends of the link are in one process, which only a machine that sleeps silences.
@@ -66,7 +66,7 @@ impl Embedded {
             capacity: None,
             // The job is the user's own: it may name what the user may open.
             allow_inputs: Reach::whole("node", INPUTS),
-            allow_outputs: vec!["/".into()],
+            allow_outputs: Reach::whole("node", OUTPUTS),
             exe: "/proc/self/exe".into(),
             keeper: KeeperLifetime::DiesWithNode,
             limits: limits.choice(),

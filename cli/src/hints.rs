@@ -67,8 +67,7 @@ pub(crate) fn hint(outcome: &Outcome) -> Option<String> {
             "it must be there, and below what --allow-inputs gives to jobs; see docs/data.md"
         }
         Outcome::OutputRefused { .. } => {
-            "the path must be writable on the node, below a directory given to it by \
-             --allow-outputs"
+            "it must be writable, and below what --allow-outputs gives to jobs; see docs/data.md"
         }
         Outcome::Unknown(_) => "this reason is from a newer version; update `stint`",
     };

@@ -102,7 +102,7 @@ pub(crate) struct JobArgs {
     #[arg(long = "split", value_name = "NAME=object|lines[:N]")]
     pub(crate) splits: Vec<Pair>,
 
-    /// Where /out is published, a directory for each task: file:///path on the nodes, or a path here
+    /// Where /out is published, a directory for each task: file:///path on the nodes, s3://bucket/prefix, or a path here
     #[arg(long, value_name = "URL")]
     pub(crate) output: Option<String>,
 

@@ -96,7 +96,8 @@ impl Buckets {
         Ok(found)
     }
 
-    fn store(&self, bucket: &str) -> Result<Arc<AmazonS3>, ObjectError> {
+    /// The client of a bucket.
+    pub(crate) fn store(&self, bucket: &str) -> Result<Arc<AmazonS3>, ObjectError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = kept.get(bucket) {
             return Ok(Arc::clone(store));
@@ -131,7 +132,7 @@ fn version(meta: &ObjectMeta) -> Option<String> {
     meta.e_tag.clone().or_else(|| meta.version.clone())
 }
 
-fn path(bucket: &str, key: &str) -> Result<Path, ObjectError> {
+pub(crate) fn path(bucket: &str, key: &str) -> Result<Path, ObjectError> {
     Path::parse(key).map_err(|_| {
         let (bucket, key) = (bucket.to_owned(), key.to_owned());
         LocationError::Key(Location::Bucket { bucket, key }.to_string()).into()
@@ -140,7 +141,7 @@ fn path(bucket: &str, key: &str) -> Result<Path, ObjectError> {
 
 /// What a store's error means. Neither its text nor that of its causes holds a credential:
 /// those travel in headers.
-fn object_error(error: object_store::Error) -> ObjectError {
+pub(crate) fn object_error(error: object_store::Error) -> ObjectError {
     use object_store::Error as Store;
     match error {
         Store::NotFound { .. } => ObjectError::Missing("404 from the bucket's server".to_owned()),

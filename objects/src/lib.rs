@@ -20,6 +20,7 @@ mod objects;
 mod pieces;
 mod reach;
 mod selection;
+mod upload;
 mod web;
 mod wire;
 
@@ -31,3 +32,4 @@ pub use objects::{Listed, OBJECTS_MAX, Objects};
 pub use pieces::{Part, Piece};
 pub use reach::{Allowed, AllowedError, Prefix, Reach};
 pub use selection::{Pattern, Selection};
+pub use upload::{PART_BYTES, Upload};

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use object_store::aws::AmazonS3;
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::body::Opened;
-use crate::bucket::Buckets;
+use crate::bucket::{self, Buckets};
 use crate::error::ObjectError;
 use crate::file;
 use crate::location::{Location, LocationError};
@@ -53,6 +55,15 @@ impl Objects {
     /// What may be reached.
     pub fn reach(&self) -> &Reach {
         &self.reach
+    }
+
+    /// The client of a bucket, and a key of it as the library has it.
+    pub(crate) fn bucket(
+        &self,
+        bucket: &str,
+        key: &str,
+    ) -> Result<(Arc<AmazonS3>, Path), ObjectError> {
+        Ok((self.buckets.store(bucket)?, bucket::path(bucket, key)?))
     }
 
     /// Whether a location may be reached, as far as that is known before it is.

@@ -317,9 +317,16 @@ fn is_path(url: &str) -> bool {
 }
 
 fn check_output_url(field: &str, url: &str) -> Result<(), InvalidSpec> {
-    check(field, is_path(url) && url.len() <= URL_BYTES_MAX, || {
+    let bucket = url
+        .strip_prefix("s3://")
+        .and_then(|rest| rest.split('/').next());
+    let is_bucket = bucket.is_some_and(|name| !name.is_empty() && !name.contains('@'));
+    let is_one = (is_path(url) || is_bucket) && !url.contains('*');
+    check(field, is_one && url.len() <= URL_BYTES_MAX, || {
+        // What stands before an `@` may be a password.
+        let shown = if url.contains('@') { "that" } else { url };
         format!(
-            "`{url}` is not a URL that nodes can write to; today that is file:///an/absolute/path"
+            "`{shown}` is not a URL that nodes can write to; write file:///an/absolute/path or s3://bucket/prefix"
         )
     })
 }

@@ -15,7 +15,7 @@ use stint_runtime::node::{
     Config, KeeperLifetime, SandboxChoice, ScratchChoice, capacity_detected,
 };
 
-use super::node::{AllowArgs, reach, real};
+use super::node::{AllowArgs, INPUTS, OUTPUTS, reach};
 use super::serve;
 use crate::args::{Format, Global};
 use crate::interrupt::Interrupts;
@@ -102,13 +102,12 @@ pub(crate) async fn perform(global: Global, args: DevArgs) -> anyhow::Result<()>
 }
 
 fn nodes(local: &Local, args: &DevArgs, data_dir: &Path) -> anyhow::Result<Vec<Config>> {
-    let here = std::env::current_dir()?;
     let allow_inputs = allowed_inputs("node", args)?;
     let allow_outputs = match args.allow.allow_outputs.is_empty() {
-        true => vec![here],
+        true => vec![Allowed::Dir(std::env::current_dir()?)],
         false => args.allow.allow_outputs.clone(),
     };
-    let allow_outputs = real(allow_outputs, "--allow-outputs")?;
+    let allow_outputs = reach("node", OUTPUTS, allow_outputs)?;
     let capacity = share(capacity_detected(data_dir), args.nodes);
     let config = |number: u32| {
         let name: NodeId = format!("dev-{number}").parse()?;
@@ -139,7 +138,7 @@ fn allowed_inputs(who: &'static str, args: &DevArgs) -> anyhow::Result<Reach> {
         true => vec![Allowed::Dir(std::env::current_dir()?)],
         false => args.allow.allow_inputs.clone(),
     };
-    reach(who, allowed)
+    reach(who, INPUTS, allowed)
 }
 
 /// An equal share of a machine for each of its nodes.

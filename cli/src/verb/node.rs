@@ -79,6 +79,8 @@ impl ScratchBy {
 
 /// The flag that says what jobs may read.
 pub(crate) const INPUTS: &str = "--allow-inputs";
+/// The flag that says where their outputs may go.
+pub(crate) const OUTPUTS: &str = "--allow-outputs";
 
 /// What jobs may name.
 #[derive(Clone, Debug, Default, Args)]
@@ -87,9 +89,9 @@ pub(crate) struct AllowArgs {
     #[arg(long, value_name = "DIR|URL")]
     pub(crate) allow_inputs: Vec<Allowed>,
 
-    /// Let jobs publish outputs below this directory; may be given more than once
-    #[arg(long, value_name = "DIR")]
-    pub(crate) allow_outputs: Vec<PathBuf>,
+    /// Let jobs publish outputs below this: /dir, s3://bucket/prefix/; may be given more than once
+    #[arg(long, value_name = "DIR|URL")]
+    pub(crate) allow_outputs: Vec<Allowed>,
 }
 
 /// What a program is told when the node has started.
@@ -177,8 +179,8 @@ fn configure(global: &Global, args: NodeArgs) -> anyhow::Result<Config> {
         name,
         labels: labels(args.labels)?,
         capacity,
-        allow_inputs: reach("node", args.allow.allow_inputs)?,
-        allow_outputs: real(args.allow.allow_outputs, "--allow-outputs")?,
+        allow_inputs: reach("node", INPUTS, args.allow.allow_inputs)?,
+        allow_outputs: reach("node", OUTPUTS, args.allow.allow_outputs)?,
         exe: "/proc/self/exe".into(),
         keeper: KeeperLifetime::Outlives,
         limits: args.limits.choice(),
@@ -203,23 +205,27 @@ fn labels(pairs: Vec<Pair>) -> anyhow::Result<BTreeMap<String, String>> {
     Ok(labels)
 }
 
-/// What jobs may read; directories of it must be there.
-pub(crate) fn reach(who: &'static str, allowed: Vec<Allowed>) -> anyhow::Result<Reach> {
+/// What jobs may reach by the word of a flag; directories of it must be there.
+pub(crate) fn reach(
+    who: &'static str,
+    flag: &'static str,
+    allowed: Vec<Allowed>,
+) -> anyhow::Result<Reach> {
     let mut real_ones = Vec::new();
     for one in allowed {
         match one {
             Allowed::Dir(dir) => {
-                let dirs = real(vec![dir], INPUTS)?;
+                let dirs = real(vec![dir], flag)?;
                 real_ones.extend(dirs.into_iter().map(Allowed::Dir));
             }
             urls @ Allowed::Urls(_) => real_ones.push(urls),
         }
     }
-    Ok(Reach::new(who, INPUTS, real_ones))
+    Ok(Reach::new(who, flag, real_ones))
 }
 
 /// Directories that must be there, without the links that lead to them.
-pub(crate) fn real(dirs: Vec<PathBuf>, flag: &str) -> anyhow::Result<Vec<PathBuf>> {
+fn real(dirs: Vec<PathBuf>, flag: &str) -> anyhow::Result<Vec<PathBuf>> {
     let real = |dir: PathBuf| {
         let path = dir.canonicalize().map_err(|error| {
             hinted_because(

@@ -11,7 +11,7 @@ use stint_objects::Allowed;
 use stint_scheduler::{Config, Keep, Scheduler};
 use tokio::net::TcpListener;
 
-use super::node::reach;
+use super::node::{INPUTS, reach};
 use crate::args::{Format, Global};
 use crate::failure::{hinted, hinted_because};
 use crate::interrupt::Interrupts;
@@ -74,7 +74,7 @@ pub(crate) async fn perform(global: Global, args: ServeArgs) -> anyhow::Result<(
             jobs: args.keep_jobs,
             age: args.keep_for,
         },
-        allow_inputs: reach("scheduler", args.allow_inputs)?,
+        allow_inputs: reach("scheduler", INPUTS, args.allow_inputs)?,
     };
     let scheduler = Scheduler::start(listener, config).await?;
     tracing::info!(%url, data_dir = %data_dir.display(), "ready for commands and nodes");

@@ -171,6 +171,7 @@ async fn forget(tools: Arc<Tools>, attempts: Vec<AttemptId>) {
             if let Some(output) = on_its_way_to(&slot) {
                 tools.publisher.clear(&attempt, &output);
             }
+            tools.publisher.give_up(&slot);
             if let Err(error) = slot.remove() {
                 tracing::warn!(%attempt, %error, "its files stay until the next start");
             }

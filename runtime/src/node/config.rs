@@ -30,8 +30,8 @@ pub struct Config {
     pub capacity: Option<Resources>,
     /// What inputs of jobs may be.
     pub allow_inputs: Reach,
-    /// Outputs must lie beneath one of these directories; none are allowed when empty.
-    pub allow_outputs: Vec<PathBuf>,
+    /// Where outputs of jobs may go.
+    pub allow_outputs: Reach,
     /// The binary that keeper, worker and compiler are; `/proc/self/exe` for this one.
     pub exe: PathBuf,
     /// Whether attempts outlive the node process.

@@ -10,6 +10,8 @@
 //! alone, so what is there already is older. The grant may be withdrawn while
 //! files are copied: it is asked for once more right before the rename.
 
+mod bucket;
+
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -19,7 +21,7 @@ use rustix::fs::{CWD, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 use stint_api::id::AttemptId;
 use stint_api::outcome::Outcome;
-use stint_objects::Location;
+use stint_objects::{Location, Objects, Reach};
 
 use super::explain::explain;
 use super::slot::Slot;
@@ -27,7 +29,7 @@ use super::slot::Slot;
 /// Outputs cannot be put in their place.
 #[derive(Debug, thiserror::Error)]
 enum PublishError {
-    #[error("not a file:// URL of an absolute path on this machine")]
+    #[error("not the URL of an absolute path on this machine, or of a bucket")]
     Url,
     #[error(
         "not beneath a directory that this node lets jobs write to; start the node with --allow-outputs DIR"
@@ -55,19 +57,22 @@ fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(Errno) -> PublishEr
     }
 }
 
-/// Publishes beneath the allowed directories.
+/// Publishes beneath what is allowed.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    allowed: Vec<PathBuf>,
+    objects: Objects,
 }
 
 impl Publisher {
-    pub(crate) const fn new(allowed: Vec<PathBuf>) -> Self {
-        Self { allowed }
+    pub(crate) fn new(reach: Reach) -> Self {
+        Self {
+            objects: Objects::new(reach),
+        }
     }
 
-    /// Moves `/out` of `slot` to the directory of its task in `output`, if it still
-    /// `may` when everything is ready for the rename; whether it did. Blocks on the disk.
+    /// Moves `/out` of `slot` to the directory of its task in `output`, or writes it to a
+    /// bucket, if it still `may` when everything is ready for the last step; whether it did.
+    /// Blocks on the disk and the network.
     ///
     /// # Errors
     /// `output-refused`, with the reason.
@@ -78,12 +83,20 @@ impl Publisher {
         output: &str,
         may: impl FnOnce() -> bool,
     ) -> Result<bool, Outcome> {
+        if let Ok(Location::Bucket { bucket, key }) = output.parse() {
+            return bucket::publish(&self.objects, slot, attempt, (bucket, key), may);
+        }
         let published = self
             .open(output)
             .and_then(|base| base.take(&slot.out(), attempt, may));
         published.map_err(|error| Outcome::OutputRefused {
             which: format!("{output}: {}", explain(&error)),
         })
+    }
+
+    /// Gives up what a publication from `slot` that was cut off began in a bucket.
+    pub(crate) fn give_up(&self, slot: &Slot) {
+        bucket::clear(&self.objects, slot);
     }
 
     /// Removes what a publication of the attempt that was cut off left beside its place.
@@ -101,7 +114,7 @@ impl Publisher {
     fn open(&self, output: &str) -> Result<Base, PublishError> {
         let path = path_of(output).ok_or(PublishError::Url)?;
         let path = resolve(&path)?;
-        let beneath = self.allowed.iter().find_map(|root| {
+        let beneath = self.objects.reach().dirs().iter().find_map(|root| {
             let root = root.canonicalize().ok()?;
             let rest = path.strip_prefix(&root).ok()?.to_owned();
             Some((root, rest))
@@ -297,6 +310,8 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use stint_objects::Allowed;
+
     use super::*;
 
     struct Site {
@@ -309,7 +324,11 @@ mod tests {
         let allowed = root.path().join("allowed");
         fs::create_dir(&allowed).unwrap();
         Site {
-            publisher: Publisher::new(vec![allowed]),
+            publisher: Publisher::new(Reach::new(
+                "node",
+                "--allow-outputs",
+                vec![Allowed::Dir(allowed)],
+            )),
             root,
         }
     }

@@ -8,6 +8,7 @@
 //!                 script/, kit    of a kit: the script, and a link to what it reads
 //!                 stdout, stderr
 //!                 left.json   what it left in /out, once that is known
+//!                 uploads, published   of a publication into a bucket: what was begun; that it is over
 //!                 holds       names of what it shows of the inputs' cache
 //! ```
 

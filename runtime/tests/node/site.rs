@@ -65,7 +65,7 @@ impl Site {
                 scratch: Bytes::mebi(4096),
             }),
             allow_inputs: Reach::new("node", "--allow-inputs", vec![Allowed::Dir(data.clone())]),
-            allow_outputs: vec![data],
+            allow_outputs: Reach::new("node", "--allow-outputs", vec![Allowed::Dir(data)]),
             exe: "/proc/self/exe".into(),
             keeper,
             limits: LimitsChoice::Auto,

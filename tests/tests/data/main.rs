@@ -3,5 +3,6 @@
 
 mod buckets;
 mod files;
+mod outputs;
 mod split;
 mod web;

@@ -132,6 +132,12 @@ url = \"table.csv\"                # or: file:///data/table.csv, https://…, s3
 name = \"more\"
 url = \"https://data.example.org/more.csv\"
 sha256 = \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\"
+
+[[inputs]]
+name = \"part\"                    # each task reads its own lines at /in/part
+url = \"s3://bucket/years/*.csv\"
+split = \"lines\"                  # or \"object\"
+lines = 5000
 ",
     },
     Group {
@@ -145,7 +151,7 @@ sha256 = \"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a
 pub(crate) const INPUT: Group = Group {
     title: "One of `[[inputs]]`",
     of: "Input",
-    fields: &["name", "url", "sha256"],
+    fields: &["name", "url", "sha256", "split", "lines"],
     example: "",
 };
 

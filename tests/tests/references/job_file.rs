@@ -190,7 +190,9 @@ fn every_field_has_its_place_and_an_example() {
             .chain([&INPUT])
             .filter(|group| group.of == of)
             .collect();
-        for field in types.fields(of).keys() {
+        // The scheduler makes the list of a split, and nobody writes one.
+        let written = types.fields(of).keys().filter(|field| *field != "listing");
+        for field in written {
             let group = groups
                 .iter()
                 .find(|group| group.fields.contains(&field.as_str()));
