@@ -31,6 +31,10 @@ pub(crate) async fn deadlines(site: &mut Site, table: &mut Table) -> Result<(), 
             "deadline → outcome known, guest touches no memory",
         ),
         (
+            Program::Compute,
+            "deadline → outcome known, guest computes in its memory and traps",
+        ),
+        (
             Program::Bulk,
             "deadline → outcome known, guest fills 256 MiB",
         ),

@@ -32,6 +32,8 @@ pub(crate) enum Program {
     Fail,
     /// Computes for ever.
     Spin,
+    /// Computes in its memory for ever.
+    Compute,
     /// Fills 256 MiB for ever, in one instruction each time.
     Bulk,
     /// Sleeps for ever in a host call.
@@ -49,6 +51,7 @@ impl Program {
             Self::Stamp => "stamp",
             Self::Fail => "fail",
             Self::Spin => "spin",
+            Self::Compute => "compute",
             Self::Bulk => "bulk",
             Self::Sleep => "sleep",
             Self::Grow => "grow",
@@ -64,6 +67,7 @@ impl Program {
             }
             Self::Sleep => return include_str!("../../../tests/jobs/sleep-forever.wat").to_owned(),
             Self::Spin => return include_str!("../../../tests/jobs/spin.wat").to_owned(),
+            Self::Compute => return include_str!("../../../tests/jobs/compute.wat").to_owned(),
             Self::Stamp => (true, 1, "call $stamp"),
             Self::Fail => (true, 1, "call $stamp unreachable"),
             Self::Bulk => (

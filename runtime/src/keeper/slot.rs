@@ -52,8 +52,8 @@ const ARMING: Span = Span::from_secs(20);
 /// counters told. One that computes does within microseconds; one that sits in a
 /// host call would not in a hundred times as long.
 const TRAPPING: Span = Span::from_millis(1);
-/// A worker is one thread, so that with this much it is never made to stand still.
-const CPU_NEVER_SHORT: Millicores = Millicores(1_000);
+/// A worker is one thread: one that may use so much seldom stands still when it ends.
+const CPU_SELDOM_SHORT: Millicores = Millicores(1_000);
 /// How long an attempt is young.
 const YOUNG: Span = Span::from_millis(1);
 /// Reads of a dead worker's socket: more than the kernel buffers.
@@ -106,8 +106,8 @@ pub(crate) struct Slot {
     again: Option<Box<StartOrder>>,
     /// With whom it may share its worker.
     sharing: Option<Sharing>,
-    /// Whether its worker may stand still, its share of the CPU used up.
-    may_stand_still: bool,
+    /// Whether its worker may still be made to stand still.
+    is_throttled: bool,
     state: State,
     /// When its worker was told of it.
     told: BootTime,
@@ -143,7 +143,7 @@ impl Slot {
             name: order.attempt.clone(),
             turns: Turns::after_first(run_of(&order)),
             sharing: Sharing::of(&order),
-            may_stand_still: order.limits.cpu < CPU_NEVER_SHORT,
+            is_throttled: true,
             attempt: order.attempt,
             quiet: Quiet::of(&order.grant.plan),
             grant: order.grant,
@@ -473,15 +473,18 @@ impl Slot {
     /// Kills the worker; what else may be in the leaf is killed when it is reaped.
     fn die(&mut self) {
         if self.state != State::Dying {
-            self.unthrottle();
+            if self.said.is_none() || self.grant.plan.limits.cpu < CPU_SELDOM_SHORT {
+                self.unthrottle();
+            }
             self.process.signal(Signal::KILL);
             self.state = State::Dying;
         }
     }
 
-    /// Lets the worker take what it is sent: it does not even die while it stands still.
+    /// Lets the worker take what it is sent: it does not even die while it stands still, which
+    /// one with a whole core does too: of a period, a thread that moves leaves some behind.
     fn unthrottle(&mut self) {
-        if std::mem::take(&mut self.may_stand_still)
+        if std::mem::take(&mut self.is_throttled)
             && let Some(leaf) = &self.process.leaf
             && let Err(error) = leaf.unthrottle()
         {
