@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -231,4 +232,23 @@ fn an_array_of_scripts_reads_an_input_with_pandas() {
         (&json!(2), &json!(3))
     );
     site.stop_and_check();
+}
+
+/// 18 MB of component are compiled within the budget that any module has, and what comes
+/// of it runs. What it was compiled to stays for the next run of the tests.
+#[test]
+fn a_component_that_holds_all_of_python_is_compiled_and_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let component = root.join("target/guests/python-component.wasm");
+    if !component.exists() {
+        let why = "SKIPPED: the large component, which `cargo xtask guests` could not build\n";
+        std::io::stderr().write_all(why.as_bytes()).unwrap();
+        return;
+    }
+    assert!(component.metadata().unwrap().len() > 16 << 20);
+    let dir = tempfile::tempdir().unwrap();
+    let ran = embedded(dir.path(), &["--memory", "256Mi"], &component, &[]);
+    let said = r#"{"python": 3, "sum": 499500}"#;
+    assert_eq!((ran.code, ran.stdout.trim()), (0, said), "{ran:#?}");
+    leftovers::assert_none(&dir.path().display().to_string(), dir.path());
 }

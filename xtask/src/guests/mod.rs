@@ -2,6 +2,7 @@
 
 mod c;
 mod debian;
+mod python;
 
 use std::fs;
 use std::process::Command;
@@ -75,6 +76,7 @@ pub(crate) fn guests(layout: &Layout, toolchain: Toolchain) -> Result<()> {
     }
     println!("guests: {}", PROGRAMS.join(", "));
     c::build(layout);
+    python::build(layout);
     Ok(())
 }
 
