@@ -156,4 +156,25 @@ mod tests {
         assert_eq!(run.job.args, ["a", "--b"]);
         assert_eq!(run.job.tasks, Some(3));
     }
+
+    #[test]
+    fn the_units_for_systemd_start_what_there_is() {
+        let units = [
+            include_str!("../../packaging/systemd/stint-scheduler.service"),
+            include_str!("../../packaging/systemd/stint-node.service"),
+        ];
+        for unit in units {
+            let line = unit
+                .lines()
+                .find_map(|line| line.strip_prefix("ExecStart="));
+            let line = line.unwrap().replace("${", "/").replace('}', "");
+            // What is a variable as a whole is words of the operator's.
+            let words = line
+                .split_whitespace()
+                .filter(|word| !word.starts_with('$'));
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("`{line}`: {error}");
+            }
+        }
+    }
 }
