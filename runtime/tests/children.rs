@@ -133,7 +133,8 @@ impl Kept {
         if assignment["module"] != json!("same") {
             fds.insert(0, artifact.as_fd());
         }
-        let frame = encode(self.channel, NODE_FRAME_BYTES_MAX, assignment).unwrap();
+        let said = json!({ "run": assignment });
+        let frame = encode(self.channel, NODE_FRAME_BYTES_MAX, &said).unwrap();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));

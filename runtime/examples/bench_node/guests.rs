@@ -120,6 +120,21 @@ pub(crate) fn artifact(dir: &Path, program: Program) -> Result<Artifact, Fault> 
     Ok(Artifact { path, sha256 })
 }
 
+/// The artifact of a module that tells the time, and that nobody has seen before: of
+/// each `number` it is another.
+pub(crate) fn unseen(dir: &Path, number: u32) -> Result<Artifact, Fault> {
+    let text = Program::Stamp.text().replacen(
+        "(memory",
+        &format!("(global i32 (i32.const {number})) (memory"),
+        1,
+    );
+    let compiled = stint_sandbox::compile(&wat::parse_str(text)?)?;
+    let path = dir.join(format!("unseen-{number}"));
+    fs::write(&path, &compiled)?;
+    let sha256 = Sha256::digest(&compiled).into();
+    Ok(Artifact { path, sha256 })
+}
+
 /// The last time that a guest told, since the epoch.
 pub(crate) fn last_stamp(stdout: &Path) -> Result<Duration, Fault> {
     let text = fs::read(stdout)?;

@@ -262,6 +262,23 @@ impl Site {
         Err("no worker waits".into())
     }
 
+    /// Waits until a worker waits that has loaded `artifact`, another, and the keeper too.
+    pub(crate) async fn is_primed(&self, artifact: &Path) -> Result<(), Fault> {
+        let artifact = artifact.display().to_string();
+        let has = |pid: i32| {
+            let maps = fs::read_to_string(format!("/proc/{pid}/maps"));
+            maps.is_ok_and(|maps| maps.contains(&artifact))
+        };
+        for _ in 0..LOOKS_MAX {
+            self.is_warm().await?;
+            if self.waiting().into_iter().any(has) && is_waiting(self.pid()) {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+        Err("nobody waits with the module".into())
+    }
+
     /// Waits until a zygote can bear a worker, for where nobody may wait, and the keeper too.
     pub(crate) async fn is_fertile(&self) -> Result<(), Fault> {
         for _ in 0..LOOKS_MAX {

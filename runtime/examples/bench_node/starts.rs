@@ -10,6 +10,8 @@ use crate::figures::Table;
 use crate::guests::{self, Program, last_stamp};
 use crate::keeper::{Site, now};
 
+/// Starts after which a module is known to be in demand.
+const UNTIL_KNOWN: usize = 3;
 /// Warm starts of each kind in a turn.
 const WARM: usize = 20;
 /// First starts of a module in a turn.
@@ -23,14 +25,18 @@ const PACKED: usize = 500;
 /// Tasks of a run, in a turn; it ends earlier when its time is over.
 const RUN: u32 = 2_000;
 
-/// A worker waits; it has not seen the module.
+/// A worker waits: with the module loaded, when the node knows it; else with none.
 pub(crate) async fn warm(site: &mut Site, table: &mut Table) -> Result<(), Fault> {
     const STARTED: &str = "warm start, module known to the node: order → first instruction";
     const KNOWN: &str = "warm start, module known to the node: order → outcome known";
+    for _ in 0..UNTIL_KNOWN {
+        let order = site.order(Program::Stamp)?;
+        site.run(&order, "succeeded").await?;
+    }
     let cpu = site.cpu();
     for _ in 0..WARM {
         let order = site.order(Program::Stamp)?;
-        site.is_warm().await?;
+        site.is_primed(&order.plan.artifact).await?;
         let ran = site.run(&order, "succeeded").await?;
         table.took(
             STARTED,
@@ -40,13 +46,8 @@ pub(crate) async fn warm(site: &mut Site, table: &mut Table) -> Result<(), Fault
     }
     table.cpu(KNOWN, site.cpu().saturating_sub(cpu));
     for _ in 0..FIRST {
-        let known = guests::artifact(&site.path("."), Program::Stamp)?;
-        let copy = site.path(&format!("copy-{}", site.number()));
-        fs::copy(&known.path, &copy)?;
-        let order = site.order_of(&guests::Artifact {
-            path: copy,
-            ..known
-        })?;
+        let unseen = guests::unseen(&site.path("."), site.number())?;
+        let order = site.order_of(&unseen)?;
         site.is_warm().await?;
         let ran = site.run(&order, "succeeded").await?;
         fs::remove_file(&order.plan.artifact)?;

@@ -7,9 +7,10 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use stint_api::time::Span;
-use stint_sandbox::{Files, OpenError, Plan};
+use stint_sandbox::{Files, OpenError, Plan, Profile};
 
 use super::clock::BootTime;
+use crate::worker::protocol::Module;
 
 /// Artifacts kept open. A node runs few modules at a time, and one that is opened
 /// anew costs its next start the time to hash it.
@@ -40,6 +41,16 @@ pub(crate) struct Given<'a> {
     pub(crate) file: BorrowedFd<'a>,
     /// What the worker is to compare first; absent where another has done so.
     pub(crate) sha256: Option<[u8; 32]>,
+}
+
+impl Given<'_> {
+    /// As a worker is told of it, which is for engine profile `profile`.
+    pub(crate) fn module(&self, profile: Profile) -> Module {
+        Module::Given {
+            profile,
+            sha256: self.sha256,
+        }
+    }
 }
 
 impl Artifacts {
@@ -75,6 +86,12 @@ impl Artifacts {
         }
     }
 
+    /// The artifact with that sha-256, if it is open and was found to be right.
+    pub(crate) fn known(&self, sha256: &[u8; 32]) -> Option<BorrowedFd<'_>> {
+        let is = |open: &&Open| open.compared && open.sha256 == *sha256;
+        self.0.iter().find(is).map(|open| open.file.as_fd())
+    }
+
     /// Closes what is not used any more.
     pub(crate) fn tick(&mut self, now: BootTime) {
         self.0.retain(|open| now < open.used.after(IDLE));
@@ -101,8 +118,6 @@ impl Artifacts {
 
 #[cfg(test)]
 mod tests {
-    use stint_sandbox::Profile;
-
     use super::*;
 
     fn plan(path: &Path, sha256: u8) -> Plan {
@@ -134,7 +149,9 @@ mod tests {
         assert_eq!(artifacts.give(&plan, now).unwrap().sha256, Some([1; 32]));
         artifacts.compared(&[2; 32]);
         assert!(artifacts.give(&plan, now).unwrap().sha256.is_some());
+        assert!(artifacts.known(&[1; 32]).is_none());
         artifacts.compared(&[1; 32]);
+        assert!(artifacts.known(&[1; 32]).is_some());
         std::fs::remove_file(&path).unwrap();
         assert_eq!(artifacts.give(&plan, now).unwrap().sha256, None);
         // Another sha-256 is another artifact, wherever it is said to be.

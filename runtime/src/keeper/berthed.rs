@@ -7,14 +7,17 @@ use std::os::unix::net::UnixStream;
 use stint_api::time::Span;
 use stint_cgroup::{Door, Leaf, Limits};
 
+use stint_sandbox::Profile;
+
 use super::clock::BootTime;
+use super::hot::Module;
 use super::jails::Who;
 use super::limits::{Holding, chain};
 use super::process::{self, Process};
 use super::watch::{Watch, Watched};
 use super::wire::{Wire, WireError};
 use crate::jail::Jail;
-use crate::worker::protocol::{FromWorker, SPEECH};
+use crate::worker::protocol::{FromWorker, SPEECH, ToWorker};
 use crate::zygote::protocol::{Birth, Birthplace, Purpose};
 
 /// Longest from the order until the worker waits. It takes a millisecond; one that
@@ -27,6 +30,14 @@ pub(crate) struct Coming {
     pub(crate) process: Process,
     /// When it is given up.
     pub(crate) until: BootTime,
+}
+
+/// A worker that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) process: Process,
+    /// What it was told to load.
+    pub(crate) loaded: Option<Module>,
 }
 
 /// A worker that is being born, with what its zygote has to be given.
@@ -144,6 +155,34 @@ fn refused(error: WireError) -> OrderError {
         }
         WireError::Unread => OrderError::Busy,
         other => OrderError::Zygote(chain(&other)),
+    }
+}
+
+impl Waiting {
+    /// One that knows of no module.
+    pub(crate) fn new(process: Process) -> Self {
+        Self {
+            process,
+            loaded: None,
+        }
+    }
+
+    /// Whether an attempt at `module` may have it: it has that loaded, or nothing.
+    pub(crate) fn serves(&self, module: &Module) -> bool {
+        self.loaded.as_ref().is_none_or(|loaded| loaded == module)
+    }
+
+    /// Tells it to load `module`, whose `artifact` was compared.
+    pub(crate) fn load(
+        &mut self,
+        module: &Module,
+        profile: Profile,
+        artifact: BorrowedFd<'_>,
+    ) -> Result<(), WireError> {
+        let entry = module.entry.clone();
+        self.loaded = Some(module.clone());
+        let load = ToWorker::Load { profile, entry };
+        self.process.wire.give(&load, &[artifact])
     }
 }
 

@@ -7,6 +7,9 @@
 //!                                     gone                         gone
 //! ```
 //!
+//! Who is berthed may be told to load a module that is in demand, and is then for attempts
+//! at that alone.
+//!
 //! When nobody is berthed the zygote bears one for the attempt, which is the slot's
 //! from its order on.
 
@@ -15,9 +18,11 @@ use std::collections::BTreeMap;
 use stint_cgroup::Limits;
 use stint_sandbox::Profile;
 
-use super::berthed::{Came, Coming, OrderError, Ordered};
+use super::artifacts::Artifacts;
+use super::berthed::{Came, Coming, OrderError, Ordered, Waiting};
 use super::clock::BootTime;
 use super::demand::Demand;
+use super::hot::{Hot, Module};
 use super::limits::Holding;
 use super::process::Process;
 use super::slot::Ready;
@@ -32,7 +37,8 @@ pub(crate) struct Berths {
     zygote: Zygote,
     demand: Demand,
     coming: BTreeMap<Serial, Coming>,
-    berthed: BTreeMap<Serial, Process>,
+    berthed: BTreeMap<Serial, Waiting>,
+    hot: Hot,
 }
 
 /// Who has to leave.
@@ -44,6 +50,17 @@ pub(crate) struct Leaving {
     pub(crate) dead: Option<Process>,
     /// Whether a birth failed, and may have left a child of which nobody heard.
     pub(crate) stray: bool,
+}
+
+/// What came of telling a worker to load a module.
+#[derive(Debug)]
+pub(crate) enum Primed {
+    /// Nobody is to.
+    NotNeeded,
+    /// It loads it.
+    Told,
+    /// It could not be told, and is to go.
+    Failed(Box<Process>),
 }
 
 impl Leaving {
@@ -78,6 +95,7 @@ impl Berths {
             demand: Demand::up_to(most),
             coming: BTreeMap::new(),
             berthed: BTreeMap::new(),
+            hot: Hot::default(),
         }
     }
 
@@ -86,14 +104,62 @@ impl Berths {
         self.demand.expect(now);
     }
 
-    /// Tells of a start, by whatever worker.
-    pub(crate) fn started(&mut self, now: BootTime) {
-        self.demand.started(self.berthed.len(), now);
+    /// Tells of a start of `module`, by whatever worker.
+    pub(crate) fn started(&mut self, module: &Module, now: BootTime) {
+        let left = self.berthed.values().filter(|it| it.serves(module));
+        self.demand.started(left.count(), now);
+        self.hot.started(module, now);
     }
 
-    /// A worker that waits: the youngest, whose pages are the warmest.
-    pub(crate) fn take(&mut self) -> Option<Process> {
-        self.berthed.pop_last().map(|(_, process)| process)
+    /// A worker that waits: one that has loaded `module`, else one that has loaded
+    /// nothing; of these the youngest, whose pages are the warmest.
+    pub(crate) fn take(&mut self, module: &Module) -> Option<Waiting> {
+        let serving = self.berthed.iter().rev();
+        let serving = serving.filter(|(_, it)| it.serves(module));
+        let best = serving.min_by_key(|(_, it)| it.loaded.is_none());
+        let serial = *best?.0;
+        self.berthed.remove(&serial)
+    }
+
+    /// Tells one worker that has nothing loaded to load a module that is in demand, if
+    /// there is one that lacks it. One stays as it is, for what nobody expects.
+    pub(crate) fn prime(&mut self, artifacts: &Artifacts, watch: &Watch) -> Primed {
+        let Some(module) = self.lacking().cloned() else {
+            return Primed::NotNeeded;
+        };
+        let Some(artifact) = artifacts.known(&module.artifact) else {
+            self.hot.forget(&module);
+            return Primed::NotNeeded;
+        };
+        // The oldest: whoever comes for what nobody expects has the youngest.
+        let mut free = self.berthed.iter_mut();
+        let Some((serial, waiting)) = free.find(|(_, it)| it.loaded.is_none()) else {
+            return Primed::NotNeeded;
+        };
+        let told = waiting.load(&module, self.profile, artifact);
+        let listened = watch.listen_to(&mut waiting.process);
+        if told.is_ok() && listened.is_ok() {
+            return Primed::Told;
+        }
+        let serial = *serial;
+        match self.berthed.remove(&serial) {
+            Some(waiting) => Primed::Failed(Box::new(waiting.process)),
+            None => Primed::NotNeeded,
+        }
+    }
+
+    /// The module that is in demand and that too few have loaded.
+    fn lacking(&self) -> Option<&Module> {
+        let all = || self.berthed.values();
+        if all().filter(|it| it.loaded.is_none()).count() < 2 {
+            return None;
+        }
+        let with = |module: &Module| {
+            all()
+                .filter(|it| it.loaded.as_ref() == Some(module))
+                .count()
+        };
+        self.hot.next(self.demand.wanted().saturating_sub(1), with)
     }
 
     /// Sees to it that there is a zygote as long as there is demand.
@@ -191,20 +257,27 @@ impl Berths {
         if let Some(coming) = self.coming.remove(&serial) {
             match coming.turn(watch) {
                 Came::NotYet(coming) => drop(self.coming.insert(serial, coming)),
-                Came::Berthed(process) => drop(self.berthed.insert(serial, process)),
+                Came::Berthed(process) => {
+                    self.berthed.insert(serial, Waiting::new(process));
+                }
                 Came::Not => return Leaving::stray(),
             }
             return Leaving::default();
         }
-        if let Some(process) = self.berthed.get(&serial) {
+        if let Some(waiting) = self.berthed.get(&serial) {
             // It has nothing to say: a word, or the end of its socket, is the end of it.
-            let stays = ready.memory && !process.ran_out_of_memory();
+            let stays = ready.memory && !waiting.process.ran_out_of_memory();
             if stays {
                 return Leaving::default();
             }
-            let pid = process.pid();
+            let pid = waiting.process.pid();
             tracing::debug!(pid, ?ready, "a worker leaves its berth");
-            let process = self.berthed.remove(&serial);
+            let waiting = self.berthed.remove(&serial);
+            if let Some(module) = waiting.as_ref().and_then(|it| it.loaded.as_ref()) {
+                // Perhaps of that module: nobody is to load it again and again.
+                self.hot.forget(module);
+            }
+            let process = waiting.map(|it| it.process);
             return if ready.ended {
                 Leaving::dead(process)
             } else {
@@ -224,7 +297,11 @@ impl Berths {
     /// When it wants [`Berths::tick`].
     pub(crate) fn wake(&self) -> Option<BootTime> {
         let wanted = self.demand.is_any();
-        let due = [self.demand.wake(), self.zygote.wake(wanted)];
+        let due = [
+            self.demand.wake(),
+            self.zygote.wake(wanted),
+            self.hot.wake(),
+        ];
         let coming = self.coming.values().map(|coming| coming.until);
         due.into_iter().flatten().chain(coming).min()
     }
@@ -236,8 +313,13 @@ impl Berths {
         while self.berthed.len() > self.demand.wanted() {
             // The oldest goes.
             let oldest = self.berthed.pop_first();
-            leaving.alive.extend(oldest.map(|(_, process)| process));
+            leaving.alive.extend(oldest.map(|(_, it)| it.process));
         }
+        self.hot.tick(now);
+        let hot = &self.hot;
+        let is_cold = |it: &Waiting| it.loaded.as_ref().is_some_and(|module| !hot.is_hot(module));
+        let cold = self.berthed.extract_if(.., |_, it| is_cold(it));
+        leaving.alive.extend(cold.map(|(_, it)| it.process));
         if !self.demand.is_any() {
             leaving.alive.extend(self.zygote.part(false, now));
         }
@@ -262,8 +344,9 @@ impl Berths {
             .for_each(|coming| coming.process.give_up());
         let berthed = std::mem::take(&mut self.berthed);
         let zygote = self.zygote.part(false, now);
+        let berthed = berthed.into_values().map(|it| it.process);
         Leaving {
-            alive: berthed.into_values().chain(zygote).collect(),
+            alive: berthed.chain(zygote).collect(),
             dead: None,
             stray,
         }
@@ -271,7 +354,8 @@ impl Berths {
 
     /// Everybody who is here.
     pub(crate) fn processes(&self) -> impl Iterator<Item = &Process> {
-        self.berthed.values().chain(self.zygote.process())
+        let berthed = self.berthed.values().map(|it| &it.process);
+        berthed.chain(self.zygote.process())
     }
 
     /// Whether nobody is here, nor on the way.

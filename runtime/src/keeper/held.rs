@@ -371,10 +371,11 @@ impl Held {
         self.unused.pop().is_some()
     }
 
-    /// Lets one more worker be born that is to wait.
+    /// Lets one more worker be born that is to wait, or load what is in demand.
     pub(crate) fn refill(&mut self, watch: &mut Watch, now: BootTime) {
         if !self.ending {
-            self.pool.refill(&self.holding, watch, now);
+            let artifacts = &self.artifacts;
+            self.pool.refill(&self.holding, artifacts, watch, now);
         }
     }
 

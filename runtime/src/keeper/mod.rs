@@ -27,6 +27,7 @@ mod compiles;
 mod demand;
 mod held;
 mod home;
+mod hot;
 mod jails;
 mod kept;
 mod launch;

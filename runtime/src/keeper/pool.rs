@@ -9,8 +9,11 @@ use rustix::process::Signal;
 use stint_cgroup::Limits;
 use stint_sandbox::Profile;
 
-use super::berths::{Berths, Leaving};
+use super::artifacts::Artifacts;
+use super::berthed::Waiting;
+use super::berths::{Berths, Leaving, Primed};
 use super::clock::BootTime;
+use super::hot::Module;
 use super::kept::{Kept, Sharing};
 use super::limits::{Holding, of_berth};
 use super::process::Process;
@@ -65,8 +68,8 @@ impl Pool {
     }
 
     /// A worker that waits, if there is one. The next is born later, by [`Pool::refill`].
-    pub(crate) fn take(&mut self, profile: Profile) -> Option<Process> {
-        self.of(profile).take()
+    pub(crate) fn take(&mut self, profile: Profile, module: &Module) -> Option<Waiting> {
+        self.of(profile).take(module)
     }
 
     /// A worker that a zygote bears for an attempt whose leaf is to have this name and
@@ -114,14 +117,20 @@ impl Pool {
         }
     }
 
-    /// Tells of a start, by whatever worker, that is held to `limits`.
-    pub(crate) fn started(&mut self, profile: Profile, limits: Limits, now: BootTime) {
+    /// Tells of a start of `module`, by whatever worker, that is held to `limits`.
+    pub(crate) fn started(
+        &mut self,
+        profile: Profile,
+        module: &Module,
+        limits: Limits,
+        now: BootTime,
+    ) {
         // Warming up on less would take longer than the next start can wait.
         self.limits = match limits.cpu_millicores {
             ..CPU_MIN_MILLICORES => of_berth(),
             CPU_MIN_MILLICORES.. => limits,
         };
-        self.of(profile).started(now);
+        self.of(profile).started(module, now);
         self.due = true;
     }
 
@@ -130,9 +139,16 @@ impl Pool {
         self.due
     }
 
-    /// Lets one worker be born, if one is wanted. To be called when nothing else is
+    /// Lets one worker be born, if one is wanted; or lets one that waits load a module
+    /// that is in demand. To be called when nothing else is
     /// to be done: nobody waits for it.
-    pub(crate) fn refill(&mut self, holding: &Holding, watch: &mut Watch, now: BootTime) {
+    pub(crate) fn refill(
+        &mut self,
+        holding: &Holding,
+        artifacts: &Artifacts,
+        watch: &mut Watch,
+        now: BootTime,
+    ) {
         self.due = false;
         for berths in [&mut self.plain, &mut self.exceptions] {
             berths.want_zygote(watch, now);
@@ -140,16 +156,29 @@ impl Pool {
         let short = [&mut self.plain, &mut self.exceptions]
             .into_iter()
             .find(|berths| berths.is_short());
-        let Some(berths) = short else { return };
-        if memory_is_short() {
-            return;
+        if let Some(berths) = short
+            && !memory_is_short()
+        {
+            self.born += 1;
+            let name = format!("worker-{}", self.born);
+            let leaving = berths.bear(&name, self.limits, holding, watch, now);
+            // Else it is due again when the zygote is ready.
+            self.due = berths.is_fertile();
+            self.leave(leaving, watch, now);
         }
-        self.born += 1;
-        let name = format!("worker-{}", self.born);
-        let leaving = berths.bear(&name, self.limits, holding, watch, now);
-        // Else it is due again when the zygote is ready.
-        self.due = berths.is_fertile();
-        self.leave(leaving, watch, now);
+        if !self.due {
+            self.prime(artifacts, watch);
+        }
+    }
+
+    fn prime(&mut self, artifacts: &Artifacts, watch: &Watch) {
+        for profile in [Profile::Plain, Profile::Exceptions] {
+            match self.of(profile).prime(artifacts, watch) {
+                Primed::NotNeeded => {}
+                Primed::Told => self.due = true,
+                Primed::Failed(process) => self.discard(*process, watch),
+            }
+        }
     }
 
     /// Something of a child that is here is ready; false if it is not one of these.

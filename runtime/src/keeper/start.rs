@@ -10,6 +10,7 @@ use stint_sandbox::{Files, OpenError};
 
 use super::artifacts::{Artifacts, Given};
 use super::clock::BootTime;
+use super::hot;
 use super::jails::Who;
 use super::kept::Sharing;
 use super::limits::{Holding, chain, of_slot};
@@ -22,7 +23,7 @@ use super::watch::Watch;
 use super::wire::WireError;
 use crate::WORKER_VERB;
 use crate::worker::berth;
-use crate::worker::protocol::{Assignment, Module, SPEECH};
+use crate::worker::protocol::{Assignment, Module, SPEECH, ToWorker};
 
 /// What a start draws on.
 #[derive(Debug)]
@@ -81,19 +82,21 @@ pub(crate) fn start(
         pool.discard(process, watch);
         files?;
     }
-    let module = || Module::Given {
-        profile,
-        sha256: artifact.sha256,
-    };
-    let file = Some(artifact.file);
-    while waited && let Some(mut process) = pool.take(profile) {
+    let wanted = hot::Module::of(&order.plan);
+    while waited && let Some(waiting) = pool.take(profile, &wanted) {
+        let mut process = waiting.process;
+        let (module, file) = match waiting.loaded {
+            Some(_) => (Module::Same, None),
+            None => (artifact.module(profile), Some(artifact.file)),
+        };
         let files = files(order, process.who(), holding);
         let told = |files: &Files| {
-            held(&mut process, &limits) && told(&mut process, order, module(), file, files, watch)
+            held(&mut process, &limits) && told(&mut process, order, module, file, files, watch)
         };
         if files.as_ref().is_ok_and(told) {
-            pool.started(profile, limits, now);
-            let slot = Slot::new(order.clone(), process, files?.dirs, artifact.sha256, now);
+            pool.started(profile, &wanted, limits, now);
+            let comparing = file.and(artifact.sha256);
+            let slot = Slot::new(order.clone(), process, files?.dirs, comparing, now);
             return Ok(slot.on_trial(order.clone()));
         }
         // It died where it waited, or its leaf is not as it should be.
@@ -114,7 +117,7 @@ pub(crate) fn start(
         Some(process) => process,
         None => alone(order, limits, holding, watch)?,
     };
-    pool.started(profile, limits, now);
+    pool.started(profile, &wanted, limits, now);
     Ok(assigned(process, order, artifact, holding, watch, now))
 }
 
@@ -127,10 +130,7 @@ fn assigned(
     watch: &Watch,
     now: BootTime,
 ) -> Slot {
-    let module = Module::Given {
-        profile: order.plan.profile,
-        sha256: artifact.sha256,
-    };
+    let module = artifact.module(order.plan.profile);
     let is_unborn = process.is_unborn();
     let files = files(order, process.who(), holding);
     let given = files.as_ref().map(|files| {
@@ -167,13 +167,13 @@ fn give(
     artifact: Option<BorrowedFd<'_>>,
     files: &Files,
 ) -> Result<(), WireError> {
-    let assignment = Assignment {
+    let assignment = ToWorker::Run(Assignment {
         module,
         guest: order.plan.guest(),
         more: Sharing::of(order).is_some(),
         then: run_of(order).count - 1,
         pulse: Quiet::pulse(&order.grant.plan),
-    };
+    });
     let fds: Vec<BorrowedFd<'_>> = artifact.into_iter().chain(files.fds()).collect();
     process.wire.give(&assignment, &fds)
 }

@@ -15,7 +15,7 @@ use stint_sandbox::{
 };
 
 use super::deadline;
-use super::protocol::{Assignment, FromWorker, Module, SPEECH, Said};
+use super::protocol::{Assignment, FromWorker, Module, SPEECH, Said, ToWorker};
 use super::run::{self, Turn};
 use crate::child::{self, ChildError};
 use crate::frame::{Decoder, encode};
@@ -24,16 +24,27 @@ use crate::jail::Cell;
 
 /// Runs what the keeper tells of, until it closes its end, or nothing can come in any more.
 pub(crate) fn serve(berth: &Berth<'_>, mut cell: Cell, ear: &mut Ear) -> Result<(), ChildError> {
-    let mut loaded = None;
+    let (mut loaded, mut is_named) = (None, false);
     while cell.admits()
-        && let Some(Heard { message, fds }) = ear.hear::<Assignment>()?
+        && let Some(Heard { message, fds }) = ear.hear::<ToWorker>()?
     {
-        if loaded.is_none() {
+        let assignment = match message {
+            ToWorker::Run(assignment) => assignment,
+            ToWorker::Load { profile, entry } => {
+                loaded = load(berth, profile, &entry, fds);
+                match loaded {
+                    Some(_) => continue,
+                    // Whoever starts it is told why it cannot be loaded.
+                    None => return Ok(()),
+                }
+            }
+        };
+        if !std::mem::replace(&mut is_named, true) {
             // Of a process whose jail is closed, the name is what it is.
             child::name(c"stint-worker");
         }
         let before = cpu();
-        let said = match start(berth, &mut cell, &mut loaded, message, fds) {
+        let said = match start(berth, &mut cell, &mut loaded, assignment, fds) {
             Ok((attempt, turn)) => {
                 child::say(SPEECH, &FromWorker::Running)?;
                 turn.run(berth, attempt, before)?
@@ -52,10 +63,19 @@ pub(crate) fn serve(berth: &Berth<'_>, mut cell: Cell, ear: &mut Ear) -> Result<
     Ok(())
 }
 
+/// Loads a module at which attempts are to be expected.
+fn load(berth: &Berth<'_>, profile: Profile, entry: &Entry, fds: Vec<OwnedFd>) -> Option<Loaded> {
+    let artifact = fds.into_iter().next()?;
+    let loaded = berth.load_for(File::from(artifact), profile, None, entry);
+    loaded
+        .inspect_err(|outcome| tracing::debug!(%outcome, "not loaded beforehand"))
+        .ok()
+}
+
 /// Takes the words in its mouth that it will hear and say, so that they are familiar
 /// when somebody waits for them.
 pub(super) fn rehearse() -> Result<(), ChildError> {
-    let assignment = Assignment {
+    let assignment = ToWorker::Run(Assignment {
         module: Module::Given {
             profile: Profile::Plain,
             sha256: Some([0; 32]),
@@ -74,10 +94,10 @@ pub(super) fn rehearse() -> Result<(), ChildError> {
         more: false,
         then: 0,
         pulse: None,
-    };
+    });
     let mut decoder = Decoder::new(SPEECH.channel, SPEECH.out_bytes_max);
     decoder.push(&encode(SPEECH.channel, SPEECH.out_bytes_max, &assignment)?);
-    drop(decoder.take::<Assignment>()?);
+    drop(decoder.take::<ToWorker>()?);
     let ended = FromWorker::Ended(Box::new(said(
         Ran::unknown(Outcome::Succeeded),
         cpu(),

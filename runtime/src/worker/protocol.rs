@@ -2,6 +2,7 @@
 //! that each runs and then how it ended. The keeper takes every word as hostile.
 
 use serde::{Deserialize, Serialize};
+use stint_api::kit::Entry;
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
 use stint_api::time::Span;
@@ -10,12 +11,28 @@ use stint_sandbox::{Guest, Profile};
 use crate::frame::{Channel, PLAN_FRAME_BYTES_MAX, WORKER_FRAME_BYTES_MAX};
 use crate::keeper::wire::Speech;
 
-/// How a keeper speaks to a worker; what it sends are [`Assignment`]s.
+/// How a keeper speaks to a worker; what it sends is [`ToWorker`].
 pub(crate) const SPEECH: Speech = Speech {
     channel: Channel::Worker,
     out_bytes_max: PLAN_FRAME_BYTES_MAX,
     in_bytes_max: WORKER_FRAME_BYTES_MAX,
 };
+
+/// What a keeper says to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum ToWorker {
+    /// Attempts at a module are to be expected, whose artifact comes with this and was
+    /// compared: it is to be loaded, and nothing is to be said. A worker that cannot, ends.
+    Load {
+        /// The engine profile that it was compiled for.
+        profile: Profile,
+        /// How it will be entered.
+        entry: Entry,
+    },
+    /// An attempt.
+    Run(Assignment),
+}
 
 /// An attempt to run. Its open files come with it: the artifact, if the module is
 /// given, and then what [`stint_sandbox::Files`] holds, in its order.
@@ -49,7 +66,7 @@ pub(crate) enum Module {
         /// with the same open file.
         sha256: Option<[u8; 32]>,
     },
-    /// The worker has it from the attempt before.
+    /// The worker has it: from the attempt before, or because it was to load it.
     Same,
 }
 

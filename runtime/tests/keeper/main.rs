@@ -12,6 +12,7 @@ mod compiling;
 mod jailed;
 mod leaving;
 mod node;
+mod priming;
 mod readopting;
 mod sharing;
 mod site;
@@ -99,6 +100,11 @@ const TESTS: &[Test] = tests! {
         an_attempt_can_be_killed_before_its_worker_is_born,
         a_zygote_that_dies_while_it_bears_is_not_missed,
         a_zygote_that_stands_still_is_replaced,
+    }
+    priming::{
+        a_module_in_demand_is_loaded_by_a_worker_that_waits,
+        an_attempt_finds_nothing_but_its_module_in_a_worker_that_has_it,
+        a_worker_with_a_module_that_is_killed_is_not_missed,
     }
     strangers::{
         garbage_is_cut_off_and_disturbs_nobody,
