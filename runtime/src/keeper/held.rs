@@ -235,6 +235,9 @@ impl Held {
             if slot.is_lost() {
                 return self.lose(serial, watch, now);
             }
+            if slot.is_unborn() {
+                return Self::hear_on(slot, watch);
+            }
             if slot.turn(ready, now)
                 && let Some(at) = slot.started_at(&self.clock)
             {
@@ -252,16 +255,22 @@ impl Held {
                 self.reap(serial, watch, now);
             } else if slot.is_parting() {
                 self.part(serial, watch, now);
-            } else if let Err(error) = watch.listen_to(&mut slot.process) {
-                slot.kill(Outcome::EngineFault {
-                    message: format!("the worker cannot be heard: {error}"),
-                });
+            } else {
+                Self::hear_on(slot, watch);
             }
         } else if !self.pool.turn(serial, ready, watch, now)
             && let Some(ended) = self.compiles.turn(serial, ready, watch)
         {
             self.compiled(ended);
             self.start_compiles(watch, now);
+        }
+    }
+
+    fn hear_on(slot: &mut Slot, watch: &Watch) {
+        if let Err(error) = watch.listen_to(&mut slot.process) {
+            slot.kill(Outcome::EngineFault {
+                message: format!("the worker cannot be heard: {error}"),
+            });
         }
     }
 
@@ -392,6 +401,18 @@ impl Held {
             self.kill_all(&Outcome::NodeLost);
             // Nothing can start before the next.
             self.pool.stop(watch, now);
+        }
+        let overdue = self.slots.iter();
+        let overdue =
+            overdue.filter(|(_, slot)| slot.is_unborn() && slot.is_overdue(now).is_some());
+        let overdue: Vec<Serial> = overdue.map(|(serial, _)| *serial).collect();
+        for serial in overdue {
+            // It may have spoken in time, and this keeper be late.
+            let ready = Ready {
+                wire: true,
+                ..Ready::default()
+            };
+            self.turn(serial, ready, watch, now);
         }
         for slot in self.slots.values_mut() {
             slot.tick(now);

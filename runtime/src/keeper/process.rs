@@ -317,10 +317,12 @@ fn open(pid: u32) -> Result<OwnedFd, rustix::io::Errno> {
 /// The child `pid` of this keeper, if it is one, and is in `leaf`.
 fn child(pid: u32, leaf: Option<&Leaf>) -> Result<OwnedFd, SpawnError> {
     let pidfd = open(pid).map_err(SpawnError::Pidfd)?;
+    let is_inside = leaf.is_none_or(|leaf| leaf.holds(pid));
     // It fails for who is no child of ours, and finds nothing while it lives.
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    waitid(WaitId::PidFd(pidfd.as_fd()), options).map_err(SpawnError::Pidfd)?;
-    if leaf.is_none_or(|leaf| leaf.holds(pid)) {
+    let ended = waitid(WaitId::PidFd(pidfd.as_fd()), options).map_err(SpawnError::Pidfd)?;
+    // Who has done its work already is shown in no group, and can do nothing outside of one.
+    if is_inside || ended.is_some() {
         return Ok(pidfd);
     }
     abandon(&pidfd);

@@ -11,7 +11,9 @@ use stint_api::time::Span;
 use stint_runtime::keeper::client::{Event, Lifetime};
 
 use crate::node::Node;
-use crate::site::{self, Site, berthed, is_gone, kill, until, workers, workers_of, zygotes};
+use crate::site::{
+    self, Site, berthed, children, is_gone, is_in_state, kill, until, workers, workers_of, zygotes,
+};
 
 const LONG: Span = Span::from_secs(60);
 /// Groups of the tree.
@@ -114,4 +116,31 @@ pub(crate) async fn a_zygote_that_stands_still_is_replaced() {
     assert_eq!(node.run(&order).await.outcome, Outcome::Succeeded);
     until("it is gone", || is_gone(zygote)).await;
     site::fertile(node.pid()).await;
+}
+
+/// A keeper that is slow to hear of a birth finds all of the worker's life in its
+/// socket, and the worker in no group any more.
+pub(crate) async fn a_worker_that_is_done_before_it_is_heard_has_run_once() {
+    let site = Site::new(Lifetime::Outlives).with_berths(0);
+    let mut node = fertile(&site).await;
+    let (keeper, zygote) = (node.pid(), zygotes(node.pid())[0]);
+    kill(zygote, Signal::STOP);
+    let order = site.order("a.1.t1.g1.1", "hello", LONG);
+    node.start(&order).await;
+    until("the worker is ordered and told", || {
+        order.plan.stdout.exists() && is_in_state(keeper, 'S')
+    })
+    .await;
+    kill(keeper, Signal::STOP);
+    kill(zygote, Signal::CONT);
+    let said = || fs::read_to_string(&order.plan.stdout).unwrap_or_default();
+    until("it is done", || {
+        let mut children = children(keeper).into_iter();
+        !said().is_empty() && children.any(|pid| is_in_state(pid, 'Z'))
+    })
+    .await;
+    let once = said();
+    kill(keeper, Signal::CONT);
+    assert_eq!(node.ended(&order).await.outcome, Outcome::Succeeded);
+    assert_eq!(said(), once);
 }

@@ -100,6 +100,7 @@ const TESTS: &[Test] = tests! {
         an_attempt_can_be_killed_before_its_worker_is_born,
         a_zygote_that_dies_while_it_bears_is_not_missed,
         a_zygote_that_stands_still_is_replaced,
+        a_worker_that_is_done_before_it_is_heard_has_run_once,
     }
     priming::{
         a_module_in_demand_is_loaded_by_a_worker_that_waits,

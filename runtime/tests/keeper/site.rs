@@ -226,6 +226,7 @@ fn grant(attempt: &AttemptId, limits: Resources, timeout: Span) -> Grant {
 pub(crate) fn guest(name: &str) -> Vec<u8> {
     let text = match name {
         "noop" => r#"(module (memory (export "memory") 1) (func (export "_start")))"#,
+        "hello" => include_str!("../../../tests/jobs/hello.wat"),
         "spin" => include_str!("../../../tests/jobs/spin.wat"),
         "compute" => include_str!("../../../tests/jobs/compute.wat"),
         "exit-42" => include_str!("../../../tests/jobs/exit-code.wat"),
@@ -294,6 +295,13 @@ pub(crate) fn zygotes(keeper: i32) -> Vec<i32> {
 /// Whether a process waits for a message.
 pub(crate) fn is_waiting(pid: i32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|at| at.contains("unix_stream"))
+}
+
+/// Whether a process is in `state`, as the kernel shows it: `S` sleeps, `Z` was not reaped yet.
+pub(crate) fn is_in_state(pid: i32, state: char) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let after = stat.rsplit_once(") ").map(|(_, after)| after);
+    after.is_some_and(|after| after.starts_with(state))
 }
 
 /// Waits until `keeper` has a zygote that can bear.

@@ -48,6 +48,9 @@ impl Slot {
 
     /// Takes the first word of its worker, if it has come.
     pub(crate) fn meet(&mut self, watch: &Watch) {
+        if let Err(error) = self.process.wire.flush() {
+            tracing::debug!(attempt = %self.attempt, %error, "a worker does not take its plan");
+        }
         self.process.wire.fill();
         match self.process.wire.take() {
             Ok(None) => {}
