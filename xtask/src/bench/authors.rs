@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::cluster::Cluster;
-use super::figures;
+use super::cluster::{Cluster, NODE};
+use super::{figures, scripts, staging};
 use crate::command::{command, run};
 use crate::guests::{Toolchain, guests};
 use crate::layout::Layout;
@@ -33,7 +33,7 @@ struct Pair {
     ours: Vec<f64>,
 }
 
-/// Measures and prints one table.
+/// Measures and prints the tables.
 ///
 /// # Errors
 /// Something could not be built or started, a job did not succeed, or the two
@@ -55,6 +55,7 @@ pub(crate) fn authors(layout: &Layout) -> Result<()> {
     let native = native.join("release/kernels");
     let dir = layout.target.join("bench");
     let site = Site::new(&layout.stint(), &dir.join("site"))?;
+    scripts::prepare(layout, &site.node_dir(NODE))?;
     site.during(|| {
         let cluster = Cluster::start(layout, &site, &dir)?;
         let module = cluster.push(&layout.guest("kernels"))?;
@@ -80,7 +81,10 @@ pub(crate) fn authors(layout: &Layout) -> Result<()> {
         println!("\n{}", figures::machine("1"));
         println!("limits: {}\n", cluster.limits());
         print(&pairs);
-        Ok(())
+        println!();
+        scripts::scripts(layout, &site)?;
+        println!();
+        staging::staging(layout)
     })
 }
 

@@ -14,9 +14,9 @@ use crate::layout::Layout;
 use crate::site::{Site, processes, wait_for};
 
 /// `(module (func (export "_start")))`: what every task runs.
-const NO_OP: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+pub(super) const NO_OP: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
 /// The one node.
-const NODE: &str = "node";
+pub(super) const NODE: &str = "node";
 /// Long, so that a busy machine is not taken for a dead one.
 const LEASE: &str = "10s";
 /// Longest that scheduler and node may take to be ready.

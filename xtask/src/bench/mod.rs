@@ -14,6 +14,8 @@ mod node;
 mod peers;
 mod plain;
 mod scheduler;
+mod scripts;
+mod staging;
 
 pub(crate) use authors::authors;
 pub(crate) use curve::{Upto, curve};

@@ -64,6 +64,11 @@ impl Site {
         self.dir.join("scheduler")
     }
 
+    /// Where the node `name` keeps what it keeps.
+    pub(crate) fn node_dir(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     /// The command that a person would type for the scheduler.
     pub(crate) fn scheduler(&self, lease: &str) -> Command {
         let mut command = Command::new(&self.stint);
@@ -82,7 +87,7 @@ impl Site {
             .args(["--capacity", capacity, "--allow-inputs"])
             .arg(inputs)
             .arg("--dir")
-            .arg(self.dir.join(name));
+            .arg(self.node_dir(name));
         command
     }
 
@@ -119,7 +124,7 @@ impl Site {
 
     /// The keeper of the node `name` and all its descendants.
     pub(crate) fn kept(&self, name: &str) -> Vec<u32> {
-        processes::kept_in(&self.dir.join(name))
+        processes::kept_in(&self.node_dir(name))
     }
 
     /// Kills `pids` with SIGKILL, and waits for those that are ours.
