@@ -23,8 +23,13 @@ pub fn with_python(command: &mut Command) -> &mut Command {
 }
 
 /// Where nodes of this machine keep what they compile, if they share it.
+///
+/// # Panics
+/// When it cannot be made.
 pub fn artifacts() -> PathBuf {
-    place().join("cache/stint/artifacts")
+    let artifacts = place().join("cache/stint/artifacts");
+    std::fs::create_dir_all(&artifacts).expect("a directory in target");
+    artifacts
 }
 
 /// Adds the kit to the user's library and runs a script with it, so that it is

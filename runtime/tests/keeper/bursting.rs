@@ -141,6 +141,7 @@ pub(crate) async fn a_worker_that_is_done_before_it_is_heard_has_run_once() {
     .await;
     let once = said();
     kill(keeper, Signal::CONT);
+    node.started(&order).await;
     assert_eq!(node.ended(&order).await.outcome, Outcome::Succeeded);
     assert_eq!(said(), once);
 }

@@ -75,6 +75,8 @@ fn a_node_process_that_is_killed_while_it_publishes_leaves_whole_sets() {
     let job = site.wait_until_over(&id);
     assert_eq!(job["state"], "succeeded", "{job:#}");
     assert_eq!(s3.keys("out"), sets(24));
-    assert_eq!(s3.uploads("out"), 0);
+    // A kill between the beginning of an upload and the line that names it: one for each
+    // file that is written at once.
+    assert!(s3.uploads("out") <= 2 * 4);
     site.stop_and_check();
 }
