@@ -236,7 +236,7 @@ impl Held {
                 return self.lose(serial, watch, now);
             }
             if slot.is_unborn() {
-                return Self::hear_on(slot, watch);
+                return slot.hear_on(watch);
             }
             if slot.turn(ready, now)
                 && let Some(at) = slot.started_at(&self.clock)
@@ -256,21 +256,13 @@ impl Held {
             } else if slot.is_parting() {
                 self.part(serial, watch, now);
             } else {
-                Self::hear_on(slot, watch);
+                slot.hear_on(watch);
             }
         } else if !self.pool.turn(serial, ready, watch, now)
             && let Some(ended) = self.compiles.turn(serial, ready, watch)
         {
             self.compiled(ended);
             self.start_compiles(watch, now);
-        }
-    }
-
-    fn hear_on(slot: &mut Slot, watch: &Watch) {
-        if let Err(error) = watch.listen_to(&mut slot.process) {
-            slot.kill(Outcome::EngineFault {
-                message: format!("the worker cannot be heard: {error}"),
-            });
         }
     }
 
@@ -363,12 +355,17 @@ impl Held {
 
     /// Whether [`Held::clear`] or [`Held::refill`] has something to do.
     pub(crate) fn is_untidy(&self) -> bool {
-        !self.empty.is_empty() || !self.unused.is_empty() || self.pool.is_due()
+        self.left() > 0 || self.pool.is_due()
     }
 
     /// Whether no attempt is about to start or to end.
     pub(crate) fn is_calm(&self, now: BootTime) -> bool {
         self.slots.values().all(|slot| slot.is_calm(now))
+    }
+
+    /// How many things there are to be cleared away.
+    pub(crate) fn left(&self) -> usize {
+        self.empty.len() + self.unused.len()
     }
 
     /// Clears one thing away for which nobody waits; false if there is none.

@@ -39,6 +39,8 @@ const DEAF_FOR: Span = Span::from_millis(100);
 /// How many turns tidying is put off while attempts come and go. A turn is an order
 /// or a word of a worker, and an attempt takes four of them.
 const PUT_OFF_MAX: u32 = 4;
+/// Most that is left to be cleared away: leaves that are empty, and descriptors. An attempt leaves four of them.
+const LEFT_MAX: usize = 32;
 /// How long it is put off while one is about to start or to end: somebody waits for that.
 const PUT_OFF_FOR: Span = Span::from_millis(1);
 
@@ -128,6 +130,9 @@ impl Keeper {
     /// is born only then: while attempts come one after another, to warm up takes
     /// CPU time from them, and whoever finds nobody has one born for itself.
     fn tidy(&mut self, untidy: bool, idle: bool) {
+        while self.held.left() > LEFT_MAX {
+            self.held.clear();
+        }
         self.put_off = if untidy { self.put_off + 1 } else { 0 };
         if untidy && (idle || self.put_off > PUT_OFF_MAX) {
             self.put_off = 0;

@@ -70,6 +70,15 @@ impl Slot {
         }
     }
 
+    /// Waits for what its worker says next.
+    pub(crate) fn hear_on(&mut self, watch: &Watch) {
+        if let Err(error) = watch.listen_to(&mut self.process) {
+            self.kill(Outcome::EngineFault {
+                message: format!("the worker cannot be heard: {error}"),
+            });
+        }
+    }
+
     fn born(&mut self, pid: u32, watch: &Watch) {
         if let Err(error) = self.process.bear(pid) {
             tracing::warn!(attempt = %self.attempt, error = chain(&error), "not born");
