@@ -243,6 +243,16 @@ pub struct InvalidSpec {
 }
 
 impl JobSpec {
+    /// The files that are put on the scheduler for it: its script, what lies beside that, and
+    /// the lists of what is split.
+    pub fn files(&self) -> impl Iterator<Item = Digest> {
+        let script = self.script.iter();
+        let beside = script.clone().flat_map(|script| &script.files);
+        let script = script.map(|script| script.digest);
+        let listings = self.inputs.iter().filter_map(|input| input.listing);
+        script.chain(beside.map(|file| file.digest)).chain(listings)
+    }
+
     /// A job of one task with every default, for the module `module`.
     pub fn new(module: Digest) -> Self {
         Self {

@@ -81,18 +81,6 @@ pub enum ObjectError {
     Settings(String),
 }
 
-/// An error and its causes on one line.
-pub fn explain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 impl ObjectError {
     /// Whether the same request may well succeed a little later.
     pub fn is_transient(&self) -> bool {

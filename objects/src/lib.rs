@@ -25,7 +25,7 @@ mod web;
 mod wire;
 
 pub use body::Opened;
-pub use error::{ObjectError, explain};
+pub use error::ObjectError;
 pub use file::{open_beneath, version_of};
 pub use location::{Location, LocationError, shown};
 pub use objects::{Listed, OBJECTS_MAX, Objects};

@@ -170,8 +170,7 @@ fn both(places: &[Place; 2], run: impl Fn(&Place) -> Ended) -> Ended {
 #[test]
 fn compiled_examples_leave_the_same_on_a_laptop_and_on_two_nodes() {
     // Where the second job of the word count looks, unless it is told otherwise.
-    let counts = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/wordcount/counts");
-    std::fs::create_dir_all(counts).unwrap();
+    std::fs::create_dir_all(root().join("target/wordcount/counts")).unwrap();
     let places = [Place::laptop(), Place::cluster()];
     let example = |job: &str, args: &[&str]| both(&places, |at| at.example(job, &[], args).well());
 

@@ -40,7 +40,7 @@ pub(crate) struct Uses {
 pub struct Roots {
     /// Modules.
     pub modules: BTreeSet<Digest>,
-    /// Scripts and what lies beside them, and lists of files.
+    /// Scripts and what lies beside them, lists of what is split, and lists of files.
     pub files: BTreeSet<Digest>,
     /// Of those, the lists: what they list is needed, too.
     pub lists: BTreeSet<Digest>,
@@ -123,13 +123,9 @@ impl Cluster {
         for kit in kits {
             kit.spec.files.into_iter().for_each(&mut list);
         }
-        let scripts = self.jobs.values();
-        let scripts = scripts.filter_map(|job| job.record.spec.script.as_ref());
-        for script in scripts {
-            roots.files.insert(script.digest);
-            let beside = script.files.iter().map(|file| file.digest);
-            roots.files.extend(beside);
-        }
+        let jobs = self.jobs.values();
+        let named = jobs.flat_map(|job| job.record.spec.files());
+        roots.files.extend(named);
         let modules = self.modules.keys().map(|(_, digest)| *digest);
         roots.modules = modules.collect();
         // The module of a kit was put as a file.

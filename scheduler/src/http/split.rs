@@ -10,10 +10,10 @@ use stint_api::id::Digest;
 use stint_api::job::{InvalidSpec, JobSpec, LINES_DEFAULT, Split};
 use stint_api::kit::FILE_BYTES_MAX;
 use stint_cluster::SubmitError;
-use stint_objects::{ObjectError, Piece, Selection, explain};
+use stint_objects::{ObjectError, Piece, Selection};
 
 use super::Api;
-use super::problem::ApiError;
+use super::problem::{ApiError, chain};
 
 /// Longest until a list must be there: whoever submits waits for it, a little longer.
 const LIST_MAX: Duration = Duration::from_secs(25);
@@ -40,7 +40,7 @@ pub(super) async fn resolve(api: &Api, spec: &mut JobSpec) -> Result<(), ApiErro
         let shown = stint_objects::shown(&input.url);
         invalid(
             "url",
-            format!("`{shown}` cannot be split into tasks: {}", explain(&error)),
+            format!("`{shown}` cannot be split into tasks: {}", chain(&error)),
         )
     };
     let selection: Selection = input

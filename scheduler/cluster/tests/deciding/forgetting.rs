@@ -1,6 +1,7 @@
 //! Jobs that are over are forgotten in their time, with all that is kept of them.
 
 use stint_api::id::{ClusterId, Digest, JobId};
+use stint_api::job::{Input, Split};
 use stint_api::outcome::Outcome;
 use stint_api::quantity::Bytes;
 use stint_api::time::Span;
@@ -155,4 +156,23 @@ fn a_module_goes_that_nobody_needs_or_asks_for_any_more_and_no_other() {
     assert_eq!(knows(&site), [asked], "a job that waits or runs needs it");
     let keys = crate::restoring::store(&site.changes).into_keys();
     assert_eq!(keys.filter(|key| key.starts_with("module/")).count(), 1);
+}
+
+#[test]
+fn the_files_that_a_job_names_are_needed_as_long_as_the_job_is_kept() {
+    let mut site = Site::keeping(0);
+    let listing = Digest([21; 32]);
+    let part = Input {
+        name: "part".into(),
+        url: "file:///data/*.csv".into(),
+        split: Some(Split::Object),
+        listing: Some(listing),
+        ..Input::default()
+    };
+    let job = site.submit(1, |spec| spec.inputs = vec![part]);
+    assert!(site.heart.roots().files.contains(&listing));
+    site.ended("node-a", "1.t0.g1.1", Outcome::Succeeded);
+    site.pass_alive("node-a", Span::from_secs(1));
+    assert!(!site.heart.knows(&job));
+    assert!(!site.heart.roots().files.contains(&listing));
 }
