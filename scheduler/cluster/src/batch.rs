@@ -48,10 +48,7 @@ impl Cluster {
         let mut records = Vec::with_capacity(count);
         for (index, spec) in specs.into_iter().enumerate() {
             let refused = |source| BatchError::Job { index, source };
-            let key = key.map(|key| IdempotencyKey {
-                key: format!("{}/{index}", key.key),
-                body: key.body,
-            });
+            let key = key.map(|key| key.of_job(index));
             let known = key.as_ref().map(|key| self.made_by(&spec.namespace, key));
             match known.transpose().map_err(refused)?.flatten() {
                 Some(known) => answers.push(Some(Submission::Known(known))),

@@ -41,6 +41,16 @@ pub struct IdempotencyKey {
     pub body: Digest,
 }
 
+impl IdempotencyKey {
+    /// That of one job of the batch which this one makes safe to repeat.
+    pub fn of_job(&self, index: usize) -> Self {
+        Self {
+            key: format!("{}/{index}", self.key),
+            body: self.body,
+        }
+    }
+}
+
 /// The job that a submit is answered with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Submission {
@@ -238,7 +248,10 @@ impl Cluster {
     }
 
     /// The job that this key made, if it made one.
-    pub(crate) fn made_by(
+    ///
+    /// # Errors
+    /// It is no key, or was used with another body.
+    pub fn made_by(
         &self,
         namespace: &Namespace,
         key: &IdempotencyKey,

@@ -41,8 +41,9 @@ pub(super) async fn submit(
     for script in scripts.values() {
         kits::check_script(&api, script).await?;
     }
-    for spec in &mut jobs {
-        split::resolve(&api, spec).await?;
+    for (index, spec) in jobs.iter_mut().enumerate() {
+        let key = key.as_ref().map(|key| key.of_job(index));
+        split::resolve(&api, spec, key).await?;
     }
     let called = api.driver.call(move |turn| {
         let cluster = &mut *turn.cluster;

@@ -9,20 +9,34 @@ use sha2::{Digest as _, Sha256};
 use stint_api::id::Digest;
 use stint_api::job::{InvalidSpec, JobSpec, LINES_DEFAULT, Split};
 use stint_api::kit::FILE_BYTES_MAX;
-use stint_cluster::SubmitError;
+use stint_cluster::{IdempotencyKey, SubmitError};
 use stint_objects::{ObjectError, Piece, Selection};
 
 use super::Api;
 use super::problem::{ApiError, chain};
+use crate::driver::Turn;
 
 /// Longest until a list must be there: whoever submits waits for it, a little longer.
 const LIST_MAX: Duration = Duration::from_secs(25);
 
-/// Lists the input that a job splits, if it does, and says how many tasks that makes.
-pub(super) async fn resolve(api: &Api, spec: &mut JobSpec) -> Result<(), ApiError> {
+/// Lists the input that a job splits, if it does, and says how many tasks that makes. For a
+/// `key` that was used before nothing is listed: its job has its list, and what is there by
+/// now may be another, or gone.
+pub(super) async fn resolve(
+    api: &Api,
+    spec: &mut JobSpec,
+    key: Option<IdempotencyKey>,
+) -> Result<(), ApiError> {
     let Some(index) = spec.inputs.iter().position(|input| input.split.is_some()) else {
         return Ok(());
     };
+    if let Some(key) = key {
+        let namespace = spec.namespace.clone();
+        let made = move |turn: &mut Turn<'_>| turn.cluster.made_by(&namespace, &key);
+        if !matches!(api.driver.call(made).await?, Ok(None)) {
+            return Ok(());
+        }
+    }
     spec.validate()
         .map_err(|error| ApiError::Submit(SubmitError::Invalid(error)))?;
     let input = &spec.inputs[index];

@@ -72,7 +72,7 @@ pub(super) async fn submit(
     if let Some(script) = &spec.script {
         kits::check_script(&api, script).await?;
     }
-    split::resolve(&api, &mut spec).await?;
+    split::resolve(&api, &mut spec, key.clone()).await?;
     let submitted = api
         .driver
         .call(move |turn| {

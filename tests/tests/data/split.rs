@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::{Value, json};
 use stint_tests::Site;
 use stint_tests::s3::S3;
 
@@ -65,6 +66,39 @@ fn so_many_lines_are_a_task_wherever_the_object_is() {
     let id = site.submit_guest("read-input", &flags);
     assert_eq!(said(&site, &id), ["1\n2\n3\n4\n5\n", "6\n7"]);
     site.stop_and_check();
+}
+
+#[test]
+fn a_submit_that_is_repeated_is_answered_although_the_input_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().display().to_string();
+    let file = dir.path().join("a.txt");
+    fs::write(&file, "a").unwrap();
+    let mut site = site(&data);
+    site.start_node("node", &["--allow-inputs", &data]);
+    let wasm = stint_tests::guest::assemble("read-input", site.dir());
+    let pushed = site.stint(["module", "push", wasm.to_str().unwrap(), "--json"]);
+    let url = format!("file://{data}/*.txt");
+    let job = json!({
+        "module": pushed.json()["digest"],
+        "inputs": [{ "name": "data", "url": url, "split": "object" }],
+    });
+    let submit = |path: &str, key: &str, body: &Value| {
+        let headers = [
+            ("content-type", "application/json"),
+            ("idempotency-key", key),
+        ];
+        site.request("POST", path, &headers, body.to_string().into_bytes())
+            .unwrap()
+    };
+    let batch = json!({ "jobs": [job] });
+    let (_, one) = submit("/v1/jobs", "one", &job);
+    let (_, some) = submit("/v1/jobs:batch", "some", &batch);
+    fs::remove_file(file).unwrap();
+    assert_eq!(submit("/v1/jobs", "one", &job), (200, one));
+    assert_eq!(submit("/v1/jobs:batch", "some", &batch), (200, some));
+    let (status, refused) = submit("/v1/jobs", "another", &job);
+    assert_eq!(status, 422, "{refused}");
 }
 
 #[test]
