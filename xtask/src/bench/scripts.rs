@@ -49,8 +49,9 @@ pub(super) fn scripts(layout: &Layout, site: &Site) -> Result<()> {
         command.arg(script).env("STINT_SERVER", &url);
         command
     };
+    let python = interpreter()?;
     let native = || {
-        let mut command = Command::new("python3");
+        let mut command = Command::new(&python);
         command.arg(&first);
         command
     };
@@ -79,6 +80,16 @@ pub(super) fn scripts(layout: &Layout, site: &Site) -> Result<()> {
     let all: Vec<&Figures> = rows.iter().collect();
     print_starts_beside(&all, &rows[0], "× python3");
     Ok(())
+}
+
+/// The machine's Python itself: what stands in PATH may be a script that looks for it.
+fn interpreter() -> Result<String> {
+    let mut which = Command::new("python3");
+    let output = which
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output();
+    let output = output.context("cannot start python3, which is measured beside ours")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// Runs a script that says when it ran: how long after the command that was, and how
