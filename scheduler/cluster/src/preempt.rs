@@ -308,18 +308,20 @@ impl Cluster {
             let mut slots = node.slots();
             slots.any(|(id, _)| debts.contains_key(&id.job.namespace))
         };
-        let indebted = self.nodes.iter().filter(|_| !debts.is_empty());
-        let indebted = indebted.filter(|(_, node)| holds_debt(node));
-        let below = self.ranks.below(place.priority());
-        let below = below.filter_map(|id| self.nodes.get_key_value(id));
-        let nodes = indebted
-            .take(CANDIDATES_MAX)
-            .chain(below.take(CANDIDATES_MAX));
-        let nodes = nodes.filter(|(_, node)| {
+        // Before they are counted: nodes that cannot be meant must not stand in front of others.
+        let suits = |node: &Node| {
             let record = &node.record;
             let fits = shape.need().fits_in(&record.capacity);
             fits && node.takes_work() && shape.allows(&record.labels)
-        });
+        };
+        let indebted = self.nodes.iter().filter(|_| !debts.is_empty());
+        let indebted = indebted.filter(|(_, node)| suits(node) && holds_debt(node));
+        let below = self.ranks.below(place.priority());
+        let below = below.filter_map(|id| self.nodes.get_key_value(id));
+        let below = below.filter(|(_, node)| suits(node));
+        let nodes = indebted
+            .take(CANDIDATES_MAX)
+            .chain(below.take(CANDIDATES_MAX));
         let least = nodes.filter_map(|(id, node)| {
             let victims = self.victims_on(node, &claim)?;
             let loss = Loss {

@@ -8,7 +8,7 @@ use stint_api::tasks::TaskRange;
 use stint_api::time::Span;
 use stint_api::view::JobState;
 
-use crate::{Site, id};
+use crate::{Site, hello, id};
 
 impl Site {
     /// The node stops an attempt for `by`, and gives its task back.
@@ -165,4 +165,24 @@ fn a_node_that_is_lost_with_its_victims_keeps_nothing_for_anybody() {
     assert_eq!(site.tasks(&low), ["0 pending"]);
     site.node("node-a", 1);
     assert_eq!(site.orders(), ["node-a run 2.g1: 0"]);
+}
+
+#[test]
+fn nodes_that_cannot_be_meant_stand_in_nobodys_way() {
+    let mut site = Site::new();
+    for number in 0..80 {
+        site.node(&format!("a-{number:02}"), 1);
+    }
+    let mut gpu = hello("z-gpu", 1);
+    gpu.labels.insert("gpu".to_owned(), "a100".to_owned());
+    site.hello(gpu);
+    site.submit(81, |_| {});
+    assert_eq!(site.orders().len(), 81);
+    site.submit(1, |spec| {
+        spec.priority = 10;
+        spec.constraints = vec!["gpu".parse().unwrap()];
+    });
+    let orders = site.orders();
+    assert_eq!(orders.len(), 1, "{orders:?}");
+    assert!(orders[0].starts_with("z-gpu give back"), "{orders:?}");
 }
