@@ -28,11 +28,16 @@ impl Classes {
         let class = self.number(labels);
         self.of.insert(id.clone(), class);
         // Labels that no node has any more are still counted.
-        if self.labels.len() > 2 * CLASSES_MAX && !self.are_too_many() {
+        if self.labels.len() > 2 * CLASSES_MAX && self.labels.len() > 2 * self.used() {
             self.renumber();
             return false;
         }
         true
+    }
+
+    /// A node is gone.
+    pub(crate) fn forget(&mut self, id: &NodeId) {
+        self.of.remove(id);
     }
 
     /// The class of a node that was sorted.
@@ -104,5 +109,15 @@ mod tests {
             classes.sort(&id(number), &labels(number));
         }
         assert!(classes.are_too_many());
+        for number in 0..100 {
+            classes.forget(&id(number));
+        }
+        assert!(!classes.are_too_many());
+        // Labels that are used once and never again, while there are too many.
+        for number in 100..10_000 {
+            classes.forget(&id(number - 100));
+            classes.sort(&id(number), &labels(number));
+        }
+        assert!(classes.labels.len() <= 4 * CLASSES_MAX + 2 * 100);
     }
 }

@@ -71,9 +71,8 @@ impl Cluster {
         }
         if let Some(id) = first.map(|(_, id)| id.clone()) {
             if let Some(node) = self.nodes.remove(&id) {
-                self.shelves.altered(&id, &node);
+                self.shelves.forget(&id, &node);
             }
-            self.shelves.forget_compiled(&id);
             draft.nodes.insert(id);
         }
     }

@@ -94,6 +94,13 @@ impl Shelves {
         self.changed(id, node);
     }
 
+    /// A node is not known any more.
+    pub(crate) fn forget(&mut self, id: &NodeId, node: &Node) {
+        self.altered(id, node);
+        self.classes.forget(id);
+        self.forget_compiled(id);
+    }
+
     /// A node has a module compiled.
     pub(crate) fn compiled(&mut self, id: &NodeId, module: Digest) {
         let nodes = self.compiled.entry(module).or_default();
