@@ -82,6 +82,8 @@ pub struct Cluster {
     pub(crate) over: BTreeSet<(Time, JobId)>,
     /// Before this, no more of them are forgotten.
     pub(crate) prune_at: Time,
+    /// Whether it is the turn of modules to be forgotten.
+    pub(crate) modules_next: bool,
     /// Jobs whose forgetting was cut off, until it is finished on restoring.
     pub(crate) fading: BTreeMap<JobId, Forgotten>,
     /// When the time of a job is over; derived from `jobs` when one is touched.
@@ -119,6 +121,7 @@ impl Cluster {
             children: BTreeMap::new(),
             over: BTreeSet::new(),
             prune_at: now,
+            modules_next: false,
             fading: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             alarms: BTreeSet::new(),

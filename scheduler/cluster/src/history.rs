@@ -72,10 +72,13 @@ impl Cluster {
             records += chunks.map(|chunk| 1 + chunk.pages as usize).sum::<usize>();
             ids.push(id.clone());
         }
-        // A module goes in a verb after that of its last job.
-        if ids.is_empty() {
+        // A module goes in a verb after that of its last job, in turns with jobs: these may
+        // be over faster than they are forgotten.
+        if ids.is_empty() || self.modules_next {
             self.prune_modules(draft);
+            ids.clear();
         }
+        self.modules_next = !ids.is_empty();
         for id in ids {
             self.forget(draft, id);
         }

@@ -176,3 +176,20 @@ fn the_files_that_a_job_names_are_needed_as_long_as_the_job_is_kept() {
     assert!(!site.heart.knows(&job));
     assert!(!site.heart.roots().files.contains(&listing));
 }
+
+#[test]
+fn modules_go_although_jobs_end_all_the_time() {
+    let mut site = Site::keeping(0);
+    let old = Digest([11; 32]);
+    site.push(old, Bytes(0));
+    let namespace = "default".parse().unwrap();
+    site.pass_alive("node-a", Span::from_secs(3_599));
+    for _ in 0..15 {
+        site.done();
+        site.now = site.now + Span::from_millis(100);
+        let effects = site.heart.tick(site.now);
+        site.follow(effects);
+    }
+    let modules = site.heart.modules(&namespace).modules;
+    assert!(modules.iter().all(|one| one.digest != old));
+}
