@@ -111,10 +111,15 @@ pub(crate) struct Job {
     pub(crate) due: Option<Time>,
 }
 
+/// What the nodes of a job's slots must be; nothing where it says nothing.
+pub(crate) fn constraints(spec: &JobSpec) -> Option<Arc<[Constraint]>> {
+    let constraints = spec.constraints.as_slice();
+    (!constraints.is_empty()).then(|| constraints.into())
+}
+
 impl Job {
     pub(crate) fn new(record: JobRecord) -> Self {
-        let constraints = record.spec.constraints.as_slice();
-        let constraints = (!constraints.is_empty()).then(|| constraints.into());
+        let constraints = constraints(&record.spec);
         Self {
             record,
             tasks: Tasks::default(),

@@ -14,9 +14,9 @@ use crate::account::{NAMESPACES_MAX, slots_left};
 use crate::cluster::{Cluster, Config};
 use crate::draft::Draft;
 use crate::effects::Effects;
-use crate::job::{CHUNK_TASKS, Idempotency, Job, JobRecord, Life};
+use crate::job::{CHUNK_TASKS, Idempotency, Job, JobRecord, Life, constraints};
 use crate::node::Node;
-use crate::placement::{chunk_size, slots};
+use crate::placement::chunk_size;
 use crate::queue::Shape;
 use crate::record::{NamespaceRecord, to_bytes};
 use crate::refusal::SubmitError;
@@ -110,7 +110,7 @@ impl Cluster {
 
     /// The record of a job that the cluster could run.
     pub(crate) fn checked(
-        &self,
+        &mut self,
         now: Time,
         mut spec: JobSpec,
         key: Option<IdempotencyKey>,
@@ -145,14 +145,12 @@ impl Cluster {
     }
 
     /// Tasks of each of the job's chunks.
-    fn chunk_tasks(&self, spec: &JobSpec) -> u32 {
-        // Looking at every node is for large jobs.
+    fn chunk_tasks(&mut self, spec: &JobSpec) -> u32 {
         if spec.tasks <= CHUNK_TASKS {
             return CHUNK_TASKS;
         }
-        let constraints = Some(spec.constraints.as_slice().into());
-        let shape = Shape::new(spec.resources(), constraints);
-        chunk_size(spec.tasks, slots(&self.nodes, &shape))
+        let shape = Shape::new(spec.resources(), constraints(spec));
+        chunk_size(spec.tasks, self.shelves.slots(&self.nodes, &shape))
     }
 
     /// Takes a checked job in under a new number.
