@@ -18,6 +18,7 @@ use stint_runtime::node::{
 use super::node::{AllowArgs, INPUTS, OUTPUTS, reach};
 use super::serve;
 use crate::args::{Format, Global};
+use crate::failure::Shown;
 use crate::interrupt::Interrupts;
 use crate::kit::Library;
 use crate::limits::{self, LimitsArgs};
@@ -87,8 +88,11 @@ pub(crate) async fn perform(global: Global, args: DevArgs) -> anyhow::Result<()>
     }
     local.ready().await?;
     if let Some(library) = library {
-        // As `run` without a scheduler has them.
-        library.offer(local.client(), &Namespace::default()).await?;
+        // As `run` without a scheduler has them; who has no scripts goes on without.
+        let offered = library.offer(local.client(), &Namespace::default()).await;
+        if let Err(error) = offered {
+            show::note(&format!("no kits: {}", Shown::new(&error)));
+        }
     }
     tell(&global, &local, args.nodes, &data_dir)?;
     let work = |stop| async {

@@ -14,7 +14,7 @@ use stint_api::view::ResultLine;
 
 use crate::args::Global;
 use crate::connect;
-use crate::failure::hinted;
+use crate::failure::{hinted, hinted_because};
 
 /// Most columns of a table: more are no fields that the tasks have in common.
 const COLUMNS_MAX: usize = 1_000;
@@ -48,6 +48,19 @@ pub(crate) async fn perform(global: Global, args: ResultsArgs) -> anyhow::Result
     let mut stdout = BufWriter::new(io::stdout());
     write(&client, &args.job, args.format, &mut stdout).await?;
     Ok(stdout.flush()?)
+}
+
+/// Whether the results of a job can be written there, before it has run for hours; what is
+/// there stays until then.
+pub(crate) fn writable(path: &Path) -> anyhow::Result<()> {
+    let opened = File::options().create(true).append(true).open(path);
+    opened.map(drop).map_err(|error| {
+        hinted_because(
+            format!("cannot write the results to `{}`", path.display()),
+            "name a file in a directory that is there, and that you may write to",
+            error,
+        )
+    })
 }
 
 /// Writes what the tasks of a job returned to a file, as its name asks for.

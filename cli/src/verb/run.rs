@@ -80,6 +80,9 @@ pub(crate) async fn perform(global: Global, args: RunArgs) -> ExitCode {
 /// Nothing comes back for a job that was left running.
 async fn attempt(global: &Global, args: &RunArgs) -> anyhow::Result<Option<Ended>> {
     let draft = Draft::new(&args.job)?;
+    if let Some(path) = &args.results {
+        results::writable(path)?;
+    }
     let wanted = Wanted {
         format: global.format(),
         results: args.results.as_deref(),

@@ -63,7 +63,7 @@ pub(crate) async fn perform(global: Global, args: StatusArgs) -> anyhow::Result<
         });
     }
     print_job(&job)?;
-    print_tasks(&tasks)
+    print_tasks(&job.id, &tasks)
 }
 
 fn print_job(job: &JobView) -> anyhow::Result<()> {
@@ -114,7 +114,7 @@ fn print_last_words(job: &JobView) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_tasks(tasks: &TasksView) -> anyhow::Result<()> {
+fn print_tasks(id: &JobId, tasks: &TasksView) -> anyhow::Result<()> {
     show::line("")?;
     let mut table = Table::new(["TASKS", "STATE", "NODE"]);
     for run in &tasks.runs {
@@ -130,7 +130,7 @@ fn print_tasks(tasks: &TasksView) -> anyhow::Result<()> {
     table.print()?;
     if let Some(next) = tasks.next {
         show::note(&format!(
-            "tasks from {next} on are not shown; --json has more, and GET /v1/jobs/{{id}}/tasks?from={next} the next"
+            "tasks from {next} on are not shown; --json has more, and GET /v1/jobs/{id}/tasks?from={next} the next"
         ));
     }
     if !tasks.said.is_empty() {
