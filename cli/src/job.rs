@@ -7,11 +7,11 @@ use stint_api::id::{Digest, Namespace};
 use stint_api::job::{Input, JobSpec, Split};
 use stint_api::kit::{Kit, Script, ScriptFile};
 use stint_api::view::ModuleView;
-use url::Url;
 
 use crate::failure::{hinted, hinted_because};
 use crate::job_args::{JobArgs, Pair};
 use crate::job_file::{self, JobFile};
+use crate::urls::{input_url, output_url};
 use crate::{kit, places, show};
 
 /// Stands for what a job runs until that is known.
@@ -313,56 +313,6 @@ fn take<T>(field: &mut T, given: Option<T>) {
     if let Some(given) = given {
         *field = given;
     }
-}
-
-/// A URL as it is; a path as the `file://` URL of what it names here.
-fn input_url(name: &str, text: &str, beside: &Path) -> anyhow::Result<String> {
-    if text.contains("://") {
-        return Ok(text.to_owned());
-    }
-    let path = beside.join(text);
-    if let Some(url) = pattern_url(&path)? {
-        return Ok(url);
-    }
-    let real = path.canonicalize().map_err(|error| {
-        hinted_because(
-            format!("input `{name}`: cannot find `{}`", path.display()),
-            "give a path that is here, or file:///an/absolute/path for one on the nodes",
-            error,
-        )
-    })?;
-    // A star in a name that is there is that character.
-    Ok(file_url(&real)?.replace('*', "%2A"))
-}
-
-/// The URL of a path that is none here, but has stars that stand for many.
-fn pattern_url(path: &Path) -> anyhow::Result<Option<String>> {
-    if path.exists() || !path.to_string_lossy().contains('*') {
-        return Ok(None);
-    }
-    let starts =
-        |part: &std::path::Component<'_>| !part.as_os_str().to_string_lossy().contains('*');
-    let base: PathBuf = path.components().take_while(starts).collect();
-    let rest = path.strip_prefix(&base)?;
-    let base = match base.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => &base,
-    };
-    Ok(Some(file_url(&base.canonicalize()?.join(rest))?))
-}
-
-/// The same for an output, which need not be there yet.
-fn output_url(text: &str, beside: &Path) -> anyhow::Result<String> {
-    if text.contains("://") {
-        return Ok(text.to_owned());
-    }
-    file_url(&std::path::absolute(beside.join(text))?)
-}
-
-fn file_url(path: &Path) -> anyhow::Result<String> {
-    Url::from_file_path(path)
-        .map(String::from)
-        .map_err(|()| anyhow::anyhow!("`{}` cannot be written as a URL", path.display()))
 }
 
 fn require_file(path: &Path) -> anyhow::Result<()> {

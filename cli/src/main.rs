@@ -25,6 +25,7 @@ mod report;
 mod show;
 mod sweep;
 mod telemetry;
+mod urls;
 mod verb;
 mod writer;
 
