@@ -56,6 +56,17 @@ class Vendor(unittest.TestCase):
         self.wheel("leaf", needs=("branch",))
         self.assertIn("which leaf needs", str(self.refused("leaf")))
 
+    def test_what_would_be_built_here_is_not_fetched(self) -> None:
+        ran = self.place / "ran"
+        source = self.place / "evil"
+        source.mkdir()
+        (source / "setup.py").write_text(f"open({str(ran)!r}, 'w')\nfrom setuptools import setup\nsetup(name='evil')\n")
+        url = source.as_uri()
+        self.assertIn("names a URL", str(self.refused(f"evil @ {url}")))
+        self.wheel("leaf", needs=(f"evil @ {url}",))
+        self.assertIn("which leaf needs", str(self.refused("leaf")))
+        self.assertFalse(ran.exists())
+
     def test_two_wishes_that_exclude_each_other_are_named(self) -> None:
         self.wheel("leaf", needs=("branch<2", "numpy<2"))
         self.wheel("branch", "2.0")

@@ -64,6 +64,11 @@ def vendor(wanted: Sequence[str], available: Mapping[str, str], into: str) -> li
             raise VendorError(f"`{text}` names no package: {str(error).splitlines()[0]}", hint) from None
     while todo:
         requirement, needed_by = todo.pop(0)
+        if requirement.url:
+            raise VendorError(
+                f"{requirement}{_because(needed_by)} names a URL: to build what is there would run it here",
+                "name a version that the registry has, or give a wheel as a file",
+            )
         name = _canonical(requirement.name)
         if name in versions or (needed_by and name in kit):
             have = versions.get(name) or kit[name]
@@ -170,6 +175,10 @@ def _needs(path: str, req: Any, kit: Mapping[str, str], extras: frozenset[str]) 
     return needs
 
 
+def _because(needed_by: str) -> str:
+    return f", which {needed_by} needs," if needed_by else ""
+
+
 def _download(requirement: Any, needed_by: str, kit: Mapping[str, str], into: str) -> str:
     """Has pip find a wheel of Python alone."""
     place = tempfile.mkdtemp(dir=into)
@@ -189,12 +198,11 @@ def _download(requirement: Any, needed_by: str, kit: Mapping[str, str], into: st
         return os.path.join(place, wheels[0])
     said = [line for line in pip.stderr.splitlines() if line.startswith("ERROR")]
     why = (said or pip.stderr.splitlines() or ["pip said nothing"])[-1].removeprefix("ERROR: ")
-    because = f", which {needed_by} needs," if needed_by else ""
     have = kit.get(_canonical(requirement.name))
     hint = "only wheels of Python alone come along; check the name and the version"
     if have is not None:
         hint = f"the kit has {requirement.name} {have} already: import it without bringing it along"
-    raise VendorError(f"{requirement}{because} cannot come along: {why}", hint)
+    raise VendorError(f"{requirement}{_because(needed_by)} cannot come along: {why}", hint)
 
 
 def collect(wanted: Sequence[str], available: Mapping[str, str]) -> list[Any]:
