@@ -4,10 +4,12 @@ keeps in a directory that goes with it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -36,8 +38,11 @@ exit $code
 class Local:
     """It runs, and answers at `server` to who bears `token`."""
 
-    def __init__(self, process: subprocess.Popen[str], server: str, token: str) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], server: str, token: str, place: str
+    ) -> None:
         self._process = process
+        self._place = place
         self.server = server
         self.token = token
 
@@ -71,19 +76,19 @@ class Local:
         said: list[str] = []
         errors = threading.Thread(target=_gather, args=(process.stderr, said), daemon=True)
         errors.start()
-        late = threading.Timer(READY_SECONDS, process.kill)
+        late = threading.Timer(READY_SECONDS, _kill, (process,))
         late.start()
         ready = _ready(process.stdout)
         late.cancel()
         if ready is None:
-            process.kill()
+            _kill(process)
             process.wait()
             errors.join(1.0)
             _close(process)
             shutil.rmtree(place, ignore_errors=True)
             why = "".join(said).strip() or f"it was not ready within {READY_SECONDS:.0f} seconds"
             raise StintError(f"`{binary} dev` does not start: {why}")
-        return Local(process, ready, token)
+        return Local(process, ready, token, place)
 
     def stop(self) -> None:
         """Stops it; nothing of it is left."""
@@ -92,9 +97,17 @@ class Local:
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, 9)
+            _kill(self._process)
             self._process.wait()
+            # Who would have removed it was killed, too.
+            shutil.rmtree(self._place, ignore_errors=True)
         _close(self._process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kills it and all that it started: what lives holds the pipes that are read."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _close(process: subprocess.Popen[str]) -> None:
