@@ -55,6 +55,29 @@ class Submitting(unittest.TestCase):
         self.assertEqual(made.spec["inputs"], [{"name": "t", "url": f"file://{self.place}/table.csv"}])
         self.assertEqual(made.program.name, "a.py")
 
+    def test_a_job_file_is_merged_as_the_command_line_merges_it(self) -> None:
+        (self.place / "a.py").write_text("")
+        (self.place / "table.csv").write_text("")
+        here = Path.cwd()
+        job = self.place / "job.toml"
+        job.write_text(
+            'script = "a.py"\nafter = ["default.1"]\nwith = ["x.whl"]\noutput = "out"\n'
+            '[env]\nA = "1"\nB = "1"\n[[inputs]]\nname = "t"\nurl = "table.csv"\n'
+        )
+        fields = {
+            "after": ["default.2"],
+            "with_": ["y.whl"],
+            "output": "out",
+            "env": {"B": "2"},
+            "inputs": {"u": "https://example.org/u"},
+        }
+        made = draft(job, fields)
+        self.assertEqual(made.spec["after"], ["default.1", "default.2"])
+        self.assertEqual(made.packages, [str(self.place / "x.whl"), "y.whl"])
+        self.assertEqual(made.spec["output"], f"file://{here}/out")
+        self.assertEqual(made.spec["env"], {"A": "1", "B": "2"})
+        self.assertEqual([one["name"] for one in made.spec["inputs"]], ["t", "u"])
+
     def test_inputs_are_paths_here_or_urls(self) -> None:
         url = "https://example.org/x.csv"
         made = draft("x.py", {"inputs": {"a": url, "b": self.place}})
@@ -105,6 +128,11 @@ class Submitting(unittest.TestCase):
             os.environ["STINT_TASK_INDEX"] = "3"
             with self.assertRaises(stint.NoItem):
                 stint.item()
+            # Any file will do; an index is that of one name alone.
+            (self.place / "mine.jsonl").write_text('"d"\n"e"\n')
+            os.environ["STINT_ITEMS"] = str(self.place / "mine.jsonl")
+            os.environ["STINT_TASK_INDEX"] = "1"
+            self.assertEqual(stint.item(), "e")
         finally:
             del os.environ["STINT_ITEMS"], os.environ["STINT_TASK_INDEX"]
         with self.assertRaises(stint.NoItem):

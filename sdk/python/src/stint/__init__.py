@@ -187,7 +187,7 @@ def item() -> Any:
     task = task_index()
     try:
         with open(path, "rb") as lines:
-            lines.seek(_start(os.path.join(os.path.dirname(path), INDEX), task))
+            lines.seek(_start(path, task))
             line = lines.readline()
     except FileNotFoundError:
         raise NoItem(
@@ -199,18 +199,22 @@ def item() -> Any:
     return json.loads(line)
 
 
-def _start(index: str, task: int) -> int:
+def _start(path: str, task: int) -> int:
     """Where the line of a task starts; without an index, after the lines before it."""
+    place, name = os.path.split(path)
     try:
-        with open(index, "rb") as places:
+        # The index beside it is that of `items.jsonl`, and of no other file.
+        if name != ITEMS:
+            raise FileNotFoundError
+        with open(os.path.join(place, INDEX), "rb") as places:
             places.seek(task * _INDEX_BYTES)
-            place = places.read(_INDEX_BYTES)
+            start = places.read(_INDEX_BYTES)
     except FileNotFoundError:
-        with open(index[: -len(INDEX)] + ITEMS, "rb") as lines:
+        with open(path, "rb") as lines:
             return sum(len(lines.readline()) for _ in range(task))
-    if len(place) < _INDEX_BYTES:
+    if len(start) < _INDEX_BYTES:
         raise NoItem(f"there is no item for task {task}")
-    return int.from_bytes(place, "little")
+    return int.from_bytes(start, "little")
 
 
 def result(value: Any) -> None:

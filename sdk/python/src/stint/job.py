@@ -17,8 +17,6 @@ from urllib.parse import quote
 
 from .errors import InputError
 
-#: Most bytes of a script, as the scheduler takes it.
-SCRIPT_BYTES_MAX = 4 << 20
 #: Read and hashed at once.
 PIECE_BYTES = 1 << 20
 
@@ -63,8 +61,8 @@ class JobFields(TypedDict, total=False):
     with_: Sequence[str]
 
 
-#: Those that are about what runs, and never reach the scheduler as they are.
-OURS = ("files", "with_")
+#: Lists that go on after those of a job file; inputs and variables win one by one.
+GO_ON = ("after", "constraints", "prefer", "with_")
 
 
 @dataclass(frozen=True)
@@ -121,19 +119,16 @@ def _open(path: Path) -> Any:
 
 def draft(program: str | os.PathLike[str] | File, fields: Mapping[str, Any]) -> Draft:
     """Makes a job of a program, a script or a job file, and fields that win over the file's."""
-    merged: dict[str, Any] = dict(fields)
-    base = Path()
+    merged = _placed(fields, Path())
     if not isinstance(program, File):
         path = Path(program)
         if path.suffix == ".toml":
-            base = path.parent
             written = _job_file(path)
-            path = base / _program(path, written)
-            merged = {**written, **merged}
+            program = _program(path, written)
+            merged = _merged(_placed(written, path.parent), merged)
+            path = path.parent / program
         program = File(path.name, path)
     with_ = merged.pop("with_", ())
-    if isinstance(with_, str):
-        raise InputError("`with_` is a list of packages", f"write with_=['{with_}']")
     beside = [
         File(name, source if isinstance(source, bytes) else Path(source))
         for name, source in merged.pop("files", {}).items()
@@ -144,19 +139,44 @@ def draft(program: str | os.PathLike[str] | File, fields: Mapping[str, Any]) -> 
             "a module has no files beside it: only a script that a kit runs has",
             "give it inputs=…, or write a script",
         )
-    spec = {name: value for name, value in merged.items() if value is not None}
-    if "inputs" in spec:
-        spec["inputs"] = _inputs(spec["inputs"], base)
-    if "output" in spec:
-        spec["output"] = _url(spec["output"], base, must_exist=None)
-    for name in ("args", "after", "constraints", "prefer", "retry"):
-        if isinstance(spec.get(name), str):
-            raise InputError(f"`{name}` is a list", f"write {name}=['{spec[name]}']")
-        if name in spec:
-            spec[name] = list(spec[name])
-    if "env" in spec:
-        spec["env"] = dict(spec["env"])
-    return Draft(program, is_module, beside, list(with_), spec)
+    return Draft(program, is_module, beside, list(with_), merged)
+
+
+def _placed(fields: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The same, with paths that are meant from `base` made URLs of this machine."""
+    placed = {name: value for name, value in fields.items() if value is not None}
+    for name in ("args", "retry", *GO_ON):
+        if isinstance(placed.get(name), str):
+            raise InputError(f"`{name}` is a list", f"write {name}=['{placed[name]}']")
+        if name in placed:
+            placed[name] = list(placed[name])
+    if "inputs" in placed:
+        placed["inputs"] = _inputs(placed["inputs"], base)
+    if "output" in placed:
+        placed["output"] = _url(placed["output"], base, must_exist=None)
+    if "env" in placed:
+        placed["env"] = dict(placed["env"])
+    if "with_" in placed:
+        placed["with_"] = [
+            str(base / one) if one.endswith(".whl") else one for one in placed["with_"]
+        ]
+    return placed
+
+
+def _merged(written: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """A file's fields and those that win over it, as the command line merges them."""
+    merged = {**written, **fields}
+    for name in GO_ON:
+        if name in merged:
+            merged[name] = written.get(name, []) + fields.get(name, [])
+    if "env" in merged:
+        merged["env"] = {**written.get("env", {}), **fields.get("env", {})}
+    if "inputs" in merged:
+        own = fields.get("inputs", [])
+        names = [one.get("name") for one in own]
+        kept = [one for one in written.get("inputs", []) if one.get("name") not in names]
+        merged["inputs"] = kept + own
+    return merged
 
 
 def _job_file(path: Path) -> dict[str, Any]:
