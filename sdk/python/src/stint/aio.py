@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import os
+import time
 import uuid
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -22,7 +23,7 @@ from .errors import InputError, JobCancelled, NotFound, TaskFailed, WaitTimeout
 from .job import Draft, File, JobFields, draft
 from .local import Local
 from .mapping import AsyncMapping, Progress
-from .views import FINAL, Event, Job, Log, Node
+from .views import Event, Job, Log, Node
 from .wire import Wire
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ import asyncio
 
 #: How long a scheduler that went away is waited for: it restarts in seconds.
 PATIENCE_SECONDS = 60.0
+#: So long is what was seen there not asked for again: the scheduler keeps what nobody needs
+#: for an hour and more after it was asked for.
+SENT_SECONDS = 1800.0
 #: Most bytes of standard error that are looked through for a traceback.
 STDERR_BYTES_MAX = 64 << 10
 #: A log may come after the news that its task ended: so often is it asked for, so far apart.
@@ -68,8 +72,8 @@ class AsyncClient:
             token = _token(token_file)
         self._wire = Wire(server, token, patience)
         self._local: Local | None = None
-        #: Digests that the scheduler is known to have: nothing is sent twice.
-        self._sent: set[tuple[str, str]] = set()
+        #: What the scheduler was seen to have, and when: nothing is sent twice.
+        self._sent: dict[tuple[str, str], float] = {}
 
     @classmethod
     async def local(cls, *, binary: str | None = None, nodes: int = 1) -> Self:
@@ -127,7 +131,7 @@ class AsyncClient:
     async def _push(self, job: Draft) -> str:
         digest = job.program.digest()
         of = {"namespace": job.namespace}
-        if (job.namespace, digest) not in self._sent:
+        if not self._is_sent((job.namespace, digest)):
             try:
                 await self._wire.ask("GET", f"/v1/modules/{digest}", params=of)
             except NotFound:
@@ -138,8 +142,11 @@ class AsyncClient:
                     content=job.program.read(),
                     headers={"content-type": "application/wasm"},
                 )
-            self._sent.add((job.namespace, digest))
+            self._sent[job.namespace, digest] = time.monotonic()
         return digest
+
+    def _is_sent(self, what: tuple[str, str]) -> bool:
+        return time.monotonic() - self._sent.get(what, -SENT_SECONDS) < SENT_SECONDS
 
     async def _with_kit(self, job: Draft) -> dict[str, Any]:
         """Sends a script and what lies beside it; what the job says of them."""
@@ -172,7 +179,7 @@ class AsyncClient:
 
     async def _put(self, file: File) -> str:
         digest = file.digest()
-        if ("", digest) not in self._sent:
+        if not self._is_sent(("", digest)):
             try:
                 await self._wire.ask("GET", f"/v1/files/{digest}")
             except NotFound:
@@ -183,7 +190,7 @@ class AsyncClient:
                     content=file.read(),
                     headers={"content-type": "application/octet-stream"},
                 )
-            self._sent.add(("", digest))
+            self._sent["", digest] = time.monotonic()
         return digest
 
     def map(
@@ -277,7 +284,15 @@ class AsyncClient:
 
     async def tasks(self, job: str) -> dict[str, Any]:
         """The states of a job's tasks (`runs`), and the attempts that ended (`history`)."""
-        return cast("dict[str, Any]", await self._wire.ask("GET", f"/v1/jobs/{job}/tasks"))
+        path = f"/v1/jobs/{job}/tasks"
+        view = cast("dict[str, Any]", await self._wire.ask("GET", path))
+        while (start := view.pop("next", None)) is not None:
+            params = {"from": str(start), "history": "0"}
+            page = await self._wire.ask("GET", path, params=params)
+            view["runs"] += page["runs"]
+            if "next" in page:
+                view["next"] = page["next"]
+        return view
 
     async def results(self, job: str, first: int = 0) -> AsyncGenerator[tuple[int, Any]]:
         """What the tasks have returned by now, from the task `first` on: index and value."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ Progress = Callable[[int, int], object] | bool | None
 PAUSE_SECONDS, PAUSE_SECONDS_MAX = 0.01, 0.5
 #: Longest wait for the scheduler to hear that a job which is left is cancelled.
 CANCEL_SECONDS = 5.0
+#: Ends of a program's own, which it may have explained on standard error.
+WRITES = ("exited", "trapped", "guest-memory-limit")
 #: In the id of an attempt, `NAMESPACE.JOB.tTASK.gGRANT.TRY`: the task.
 TASK = re.compile(r"\.t(\d+)\.g\d+\.\d+$")
 
@@ -69,7 +71,17 @@ class AsyncMapping:
     async def start(self) -> str | None:
         """Submits the job, unless that was done; its id."""
         if self.job is None and self._items:
-            self.job = await self._client.submit_draft(self._draft)
+            submit = asyncio.ensure_future(self._client.submit_draft(self._draft))
+            try:
+                self.job = await asyncio.shield(submit)
+            except asyncio.CancelledError:
+                # It may be made all the same, and nobody would know of it.
+                await asyncio.wait({submit}, timeout=CANCEL_SECONDS)
+                if submit.done() and not submit.cancelled() and submit.exception() is None:
+                    self.job = submit.result()
+                    await self._leave()
+                submit.cancel()
+                raise
         return self.job
 
     def __aiter__(self) -> AsyncMapping:
@@ -100,6 +112,9 @@ class AsyncMapping:
                     if isinstance(value, TaskFailed) and not return_failures:
                         raise value
                     yield value
+                # What comes before it is of no use to who will get this.
+                if isinstance(waiting.get(task), TaskFailed) and not return_failures:
+                    raise waiting[task]
 
     async def as_completed(
         self, *, return_failures: bool = False
@@ -150,10 +165,7 @@ class AsyncMapping:
                 async for event in events:
                     what = event["what"]
                     if what["kind"] == "ended" and what.get("final"):
-                        found = TASK.search(what["attempt"])
-                        first = int(found[1]) if found else 0
-                        for task in range(first, first + what["tasks"]):
-                            self._ended[task] = what["outcome"]
+                        self._ended.update(dict.fromkeys(_tasks(what), what["outcome"]))
                         self._news.set()
             self._is_over = True
         except StintError as error:
@@ -174,7 +186,9 @@ class AsyncMapping:
             ended, self._ended = self._ended, {}
             is_over = self._is_over
             batch = []
-            async with aclosing(self._client.results(job, first)) as results:
+            # What was there at the last look is not read again, until the last of all.
+            start = first if is_over else min(ended, default=first)
+            async with aclosing(self._client.results(job, start)) as results:
                 async for task, value in results:
                     if self._learn(task):
                         batch.append((task, value))
@@ -197,7 +211,8 @@ class AsyncMapping:
         """What a task without a result came to."""
         if outcome.get("reason") == "succeeded":
             return None
-        stderr = await self._client.stderr_tail(job, task)
+        wrote = outcome.get("reason") in WRITES
+        stderr = await self._client.stderr_tail(job, task) if wrote else ""
         return TaskFailed(job, task, outcome, stderr, self._items[task])
 
     async def _rest(self, job: str) -> list[tuple[int, Any]]:
@@ -208,16 +223,30 @@ class AsyncMapping:
         view = await self._client.job(job)
         if view["state"] == "cancelled":
             raise JobCancelled(job)
+        tasks = await self._client.tasks(job)
         failed = set()
-        for run in (await self._client.tasks(job))["runs"]:
+        for run in tasks["runs"]:
             first, _, last = run["tasks"].partition("-")
             if run["state"] != "succeeded":
                 failed |= set(range(int(first), int(last or first) + 1))
-        failure = view.get("first_failure")
-        outcome = failure["outcome"] if failure else {"reason": "unknown"}
+        # Of others nobody knows any more how they ended, or they never ran.
+        outcomes: dict[int, dict[str, Any]] = {}
+        for attempt in tasks["history"]:
+            if attempt.get("final"):
+                outcomes.update(dict.fromkeys(_tasks(attempt), attempt["outcome"]))
+        if (failure := view.get("first_failure")) is not None:
+            outcomes.setdefault(failure["task"], failure["outcome"])
         batch: list[tuple[int, Any]] = []
         for task in rest:
             self._learn(task)
+            outcome = outcomes.get(task, {"reason": "unknown"})
             is_bad = task in failed
             batch.append((task, TaskFailed(job, task, outcome, "", self._items[task]) if is_bad else None))
         return batch
+
+
+def _tasks(attempt: Mapping[str, Any]) -> range:
+    """The tasks that an attempt stands for, with those behind it that ended alike."""
+    found = TASK.search(attempt["attempt"])
+    first = int(found[1]) if found else 0
+    return range(first, first + int(attempt["tasks"]))
