@@ -3,7 +3,7 @@
  * All that this program knows of Stint is files and environment variables, used by hand: it
  * reads /in/penguins.csv, says how far it is in the file that STINT_EVENTS names, keeps its
  * state in the directory that STINT_CHECKPOINT names, and returns /out/result.json. Natively it
- * runs too: cc -O2 logistic.c -lm && STINT_IN=../data STINT_OUT=. ./a.out
+ * runs too: cc -O2 logistic.c -lm && STINT_IN=../data STINT_OUT=. ./a.out 2000
  *
  * logistic STEPS [LEAVE]: does STEPS steps. With LEAVE, an attempt gives up (with code 75) after
  * as many, for one to see that the next goes on from there.
