@@ -36,7 +36,7 @@ usage: cargo xtask VERB
   bench node   measure a node alone: starts, deadlines, memory; against crun too
   bench scheduler   measure tasks and jobs a second from end to end; against Ray and Dask too
   bench curve       measure what a task costs as arrays grow; part of bench scheduler
-  bench authors   measure kernels of data jobs against the same natively
+  bench authors   measure kernels, scripts and inputs against the same without us
   deny     check the rules of deny.toml
 
   --million, after bench scheduler or bench curve: up to a million tasks, which takes minutes
