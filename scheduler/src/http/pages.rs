@@ -100,32 +100,48 @@ pub(super) async fn attempts(
 ) -> Result<Attempts, ApiError> {
     let mut truncated = index.is_truncated();
     let mut list: Vec<AttemptView> = Vec::new();
-    let mut bytes = 0;
+    let (mut read, mut bytes) = (0, 0);
     let mut chunks = std::collections::BTreeSet::new();
     let mut pages = Pages::new(api, index);
     // A job's pages hold results, too, and a million of those are not read for nothing.
-    'reading: while list.len() < pages.index.entries()
+    'reading: while read < pages.index.entries()
         && let Some(records) = pages.next().await?
     {
         chunks.extend(records.iter().map(chunk_of));
         let found = pages.index.read_attempts(texts(&records));
         for attempt in found.map_err(ApiError::internal)? {
-            bytes += serde_json::to_string(&attempt).map_or(0, |text| text.len());
+            read += 1;
+            bytes += bytes_of(&attempt);
+            list.push(attempt);
+            // The latest may be in any page: all are read, and not many more are held than are wanted.
+            if list.len() >= most.saturating_mul(2) {
+                truncated |= keep_latest(&mut list, most, chunks.len());
+                bytes = list.iter().map(bytes_of).sum();
+            }
             if bytes > HISTORY_BYTES_MAX {
                 truncated = true;
+                list.pop();
                 break 'reading;
             }
-            list.push(attempt);
         }
     }
+    truncated |= keep_latest(&mut list, most, chunks.len());
+    Ok(Attempts { list, truncated })
+}
+
+fn bytes_of(attempt: &AttemptView) -> usize {
+    serde_json::to_string(attempt).map_or(0, |text| text.len())
+}
+
+/// Orders attempts of so many chunks, and drops all but the latest; whether there were others.
+fn keep_latest(list: &mut Vec<AttemptView>, most: usize, chunks: usize) -> bool {
     // Within a chunk they stand in the order in which they were heard of.
-    if chunks.len() > 1 {
+    if chunks > 1 {
         list.sort_by_key(|attempt| attempt.ended_at);
     }
     let older = list.len().saturating_sub(most);
-    truncated |= older > 0;
     list.drain(..older);
-    Ok(Attempts { list, truncated })
+    older > 0
 }
 
 /// Which of a job's tasks to show.
