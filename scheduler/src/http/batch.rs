@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use stint_api::job::JobBatch;
 use stint_api::view::BatchSubmitted;
-use stint_cluster::Submission;
+use stint_cluster::{Cluster, Submission};
 
 use super::Shared;
 use super::extract::json_body;
@@ -41,9 +41,11 @@ pub(super) async fn submit(
     for script in scripts.values() {
         kits::check_script(&api, script).await?;
     }
-    for (index, spec) in jobs.iter_mut().enumerate() {
+    let until = split::until();
+    // A batch that is too long is refused, and nothing is listed for it.
+    for (index, spec) in jobs.iter_mut().take(Cluster::BATCH_JOBS_MAX).enumerate() {
         let key = key.as_ref().map(|key| key.of_job(index));
-        split::resolve(&api, spec, key).await?;
+        split::resolve(&api, spec, key, until).await?;
     }
     let called = api.driver.call(move |turn| {
         let cluster = &mut *turn.cluster;

@@ -11,13 +11,19 @@ use stint_api::job::{InvalidSpec, JobSpec, LINES_DEFAULT, Split};
 use stint_api::kit::FILE_BYTES_MAX;
 use stint_cluster::{IdempotencyKey, SubmitError};
 use stint_objects::{ObjectError, Piece, Selection};
+use tokio::time::Instant;
 
 use super::Api;
 use super::problem::{ApiError, chain};
 use crate::driver::Turn;
 
-/// Longest until a list must be there: whoever submits waits for it, a little longer.
+/// Longest until the lists of a submit must be there: who submits waits a little longer.
 const LIST_MAX: Duration = Duration::from_secs(25);
+
+/// Until when the lists of a submit that begins now must be there.
+pub(super) fn until() -> Instant {
+    Instant::now() + LIST_MAX
+}
 
 /// Lists the input that a job splits, if it does, and says how many tasks that makes. For a
 /// `key` that was used before nothing is listed: its job has its list, and what is there by
@@ -26,6 +32,7 @@ pub(super) async fn resolve(
     api: &Api,
     spec: &mut JobSpec,
     key: Option<IdempotencyKey>,
+    until: Instant,
 ) -> Result<(), ApiError> {
     let Some(index) = spec.inputs.iter().position(|input| input.split.is_some()) else {
         return Ok(());
@@ -68,7 +75,7 @@ pub(super) async fn resolve(
             _ => api.objects.pieces(&selection).await,
         }
     };
-    let pieces = match tokio::time::timeout(LIST_MAX, list).await {
+    let pieces = match tokio::time::timeout_at(until, list).await {
         Ok(pieces) => pieces.map_err(refused)?,
         Err(_) => return Err(refused(ObjectError::Silent(LIST_MAX.as_secs()))),
     };

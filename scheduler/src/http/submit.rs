@@ -72,7 +72,7 @@ pub(super) async fn submit(
     if let Some(script) = &spec.script {
         kits::check_script(&api, script).await?;
     }
-    split::resolve(&api, &mut spec, key.clone()).await?;
+    split::resolve(&api, &mut spec, key.clone(), split::until()).await?;
     let submitted = api
         .driver
         .call(move |turn| {
