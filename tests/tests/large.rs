@@ -218,12 +218,13 @@ fn a_page_of_very_many_jobs_is_there_at_once() {
     let mut spec = spec(&site);
     // They wait, each with a reason to be told.
     spec.constraints = vec!["nowhere".parse().unwrap()];
-    let batch = JobBatch {
-        jobs: vec![spec; BATCH as usize],
-    };
     let mut took = runtime().block_on(async {
-        for number in 0..jobs / BATCH {
-            let key = format!("batch {number}");
+        for first in (0..jobs).step_by(BATCH as usize) {
+            let count = BATCH.min(jobs - first) as usize;
+            let batch = JobBatch {
+                jobs: vec![spec.clone(); count],
+            };
+            let key = format!("batch {first}");
             client.submit_batch(&batch, &key).await.unwrap();
         }
         let (mut took, mut cursor, mut seen) = (Vec::new(), None, 0);

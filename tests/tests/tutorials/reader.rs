@@ -72,12 +72,15 @@ impl Reader {
         let path = root().join("docs").join(name);
         let page = std::fs::read_to_string(&path).unwrap();
         let mut answered = String::new();
+        let mut steps = 0;
         for mut part in parts(&page) {
             if let Part::Step(step) = &mut part {
                 self.perform(step);
+                steps += 1;
             }
             answered += &text(&part);
         }
+        assert!(steps > 0, "{name} has no commands that could be typed");
         if std::env::var_os("STINT_UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, &answered).unwrap();
         }
