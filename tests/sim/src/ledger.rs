@@ -122,9 +122,14 @@ impl Ledger {
         self.ends.extend(lost);
     }
 
-    /// A machine died before the outcome was on its disk: as if it had never ended.
+    /// A machine died before the outcome was on its disk: as if it had never ended. Nor does
+    /// it know any more of earlier tries, which it let go when this one's end was there.
     pub(crate) fn forgotten(&mut self, attempt: &AttemptId) {
-        self.forgotten.insert(attempt.clone());
+        let tries = 1..=attempt.try_number;
+        self.forgotten.extend(tries.map(|try_number| AttemptId {
+            try_number,
+            ..attempt.clone()
+        }));
     }
 
     /// A commit was granted and is about to be told.
