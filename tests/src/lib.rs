@@ -10,6 +10,7 @@ pub mod guest;
 pub mod kit;
 pub mod leftovers;
 pub mod network;
+pub mod port;
 pub mod s3;
 pub mod site;
 pub mod wait;

@@ -1,12 +1,13 @@
 //! A real S3 server for tests: moto, from PyPI by pinned versions and hashes, on a free
 //! port of this machine. What it needs is installed once, into `target/servers`.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use crate::port;
 use crate::site::run;
 use crate::wait::wait_for;
 
@@ -33,9 +34,7 @@ impl S3 {
     /// When it cannot be had: the first time it takes PyPI, pip and venv.
     pub fn start(buckets: &[&str]) -> Self {
         let server = installed().join("bin/moto_server");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("its address").port();
-        drop(free);
+        let port = port::free();
         let child = Command::new(server)
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
             .stdout(Stdio::null())

@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use serde_json::Value;
 
 use crate::leftovers;
 use crate::network::Network;
+use crate::port;
 use crate::wait::wait_for;
 
 /// Longest that a process of the product may take until it answers: the machine may be busy.
@@ -87,12 +87,9 @@ impl Site {
             .prefix("stint-test-")
             .tempdir()
             .expect("a temp dir");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("its address").port();
-        drop(free);
         let mut site = Self {
             dir,
-            port,
+            port: port::free(),
             lease,
             scheduler: None,
             nodes: BTreeMap::new(),

@@ -1,6 +1,5 @@
 //! Somebody who follows a page: in a copy of what the page needs, command by command.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -56,11 +55,9 @@ impl Reader {
             .unwrap()
             .join("target/kits/data/stint/kits");
         std::os::unix::fs::symlink(kits, kept.join("kits")).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port().to_string();
         Self {
             dir,
-            port,
+            port: stint_tests::port::free().to_string(),
             exported: Vec::new(),
             nodes: 0,
         }
