@@ -8,13 +8,14 @@ use stint_api::time::{Span, Time};
 use stint_api::view::ModuleView;
 
 use crate::account::Accounts;
+use crate::debts::Pledges;
 use crate::draft::{Draft, Forgotten};
 use crate::history::Keep;
 use crate::job::Job;
 use crate::library::Uses;
 use crate::node::Node;
-use crate::preempt::Ranks;
 use crate::queue::Queue;
+use crate::ranks::Ranks;
 use crate::record::NamespaceRecord;
 use crate::shelves::Shelves;
 
@@ -70,10 +71,12 @@ pub struct Cluster {
     pub(crate) shelves: Shelves,
     /// What each namespace has; derived from `jobs`.
     pub(crate) accounts: Accounts,
-    /// Who holds slots of which priority; derived from `nodes` when one changes.
+    /// Who holds slots where, and of which priority; derived from `nodes` when one changes.
     pub(crate) ranks: Ranks,
-    /// Nodes with room that is reserved.
+    /// Nodes with room that is reserved, or that victims are about to leave.
     pub(crate) reserving: BTreeSet<NodeId>,
+    /// What those nodes are about to give and to get back, as of the last placing.
+    pub(crate) pledges: Pledges,
     /// Jobs that wait for the end of another, by that one; derived from `jobs`.
     pub(crate) followers: BTreeMap<JobId, BTreeSet<JobId>>,
     /// Open jobs that run after another, by that one; derived from `jobs`.
@@ -117,6 +120,7 @@ impl Cluster {
             accounts: Accounts::default(),
             ranks: Ranks::default(),
             reserving: BTreeSet::new(),
+            pledges: Pledges::default(),
             followers: BTreeMap::new(),
             children: BTreeMap::new(),
             over: BTreeSet::new(),

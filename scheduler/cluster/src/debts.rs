@@ -3,16 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use stint_api::id::{GrantId, Namespace};
+use stint_api::id::{JobId, Namespace};
 use stint_api::namespace::{Quota, Used};
 use stint_api::quantity::Resources;
 
 use crate::account::slots_left;
 use crate::cluster::Cluster;
-use crate::node::Node;
 
 /// A quota, and what is had of it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Balance {
     pub(crate) quota: Quota,
     pub(crate) used: Used,
@@ -20,6 +19,42 @@ pub(crate) struct Balance {
 
 /// Namespaces that have more than their quota, and borrowed it.
 pub(crate) type Debts = BTreeMap<Namespace, Balance>;
+
+/// What nodes are about to give to those for whom room is reserved, and to get back from
+/// victims: counted once before those that wait are served, and kept up while room is reserved
+/// for more of them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Pledges {
+    reserved: BTreeMap<Namespace, Used>,
+    leaving: BTreeMap<Namespace, Used>,
+    /// How many reservations each job has.
+    jobs: BTreeMap<JobId, usize>,
+    count: usize,
+}
+
+impl Pledges {
+    pub(crate) fn reserve(&mut self, job: &JobId, need: &Resources) {
+        let namespace = job.namespace.clone();
+        take(self.reserved.entry(namespace).or_default(), need);
+        *self.jobs.entry(job.clone()).or_default() += 1;
+        self.count += 1;
+    }
+
+    pub(crate) fn leave(&mut self, namespace: &Namespace, share: &Resources) {
+        let leaving = self.leaving.entry(namespace.clone()).or_default();
+        take(leaving, share);
+    }
+
+    /// Reservations of a job.
+    pub(crate) fn slots_of(&self, job: &JobId) -> usize {
+        self.jobs.get(job).copied().unwrap_or(0)
+    }
+
+    /// All reservations.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+}
 
 impl Balance {
     /// Whether one slot more is within the quota.
@@ -42,49 +77,72 @@ impl Balance {
 
     /// As if a slot were taken.
     pub(crate) fn take(&mut self, share: &Resources) {
-        self.used.cpu.0 = self.used.cpu.0.saturating_add(share.cpu.0);
-        self.used.memory.0 = self.used.memory.0.saturating_add(share.memory.0);
-        self.used.slots += 1;
+        take(&mut self.used, share);
     }
 
     /// As if a slot were given back.
     pub(crate) fn give_back(&mut self, share: &Resources) {
-        self.used.cpu.0 = self.used.cpu.0.saturating_sub(share.cpu.0);
-        self.used.memory.0 = self.used.memory.0.saturating_sub(share.memory.0);
-        self.used.slots = self.used.slots.saturating_sub(1);
+        let slot = Used {
+            cpu: share.cpu,
+            memory: share.memory,
+            slots: 1,
+            jobs: 0,
+        };
+        self.used = less(self.used, &slot);
     }
 }
 
+fn take(used: &mut Used, share: &Resources) {
+    used.cpu.0 = used.cpu.0.saturating_add(share.cpu.0);
+    used.memory.0 = used.memory.0.saturating_add(share.memory.0);
+    used.slots = used.slots.saturating_add(1);
+}
+
+fn more(mut used: Used, other: &Used) -> Used {
+    used.cpu.0 = used.cpu.0.saturating_add(other.cpu.0);
+    used.memory.0 = used.memory.0.saturating_add(other.memory.0);
+    used.slots = used.slots.saturating_add(other.slots);
+    used
+}
+
+fn less(mut used: Used, other: &Used) -> Used {
+    used.cpu.0 = used.cpu.0.saturating_sub(other.cpu.0);
+    used.memory.0 = used.memory.0.saturating_sub(other.memory.0);
+    used.slots = used.slots.saturating_sub(other.slots);
+    used
+}
+
 impl Cluster {
-    pub(crate) fn reserving_nodes(&self) -> impl Iterator<Item = &Node> {
+    /// The pledges as the nodes have them now.
+    pub(crate) fn pledged(&self) -> Pledges {
+        let mut pledges = Pledges::default();
         let ids = self.reserving.iter();
-        ids.filter_map(|id| self.nodes.get(id))
+        for node in ids.filter_map(|id| self.nodes.get(id)) {
+            for one in &node.reserved {
+                pledges.reserve(&one.job, &one.shape.need());
+            }
+            for (id, share) in node.leaving() {
+                pledges.leave(&id.job.namespace, share);
+            }
+        }
+        pledges
     }
 
-    /// What is `used`, and the slots that are reserved for jobs of the namespace.
-    pub(crate) fn promised(&self, namespace: &Namespace, used: Used) -> Used {
-        let quota = Quota::default();
-        let mut balance = Balance { quota, used };
-        let reserved = self.reserving_nodes().flat_map(|node| &node.reserved);
-        for one in reserved.filter(|one| one.job.namespace == *namespace) {
-            balance.take(&one.shape.need());
-        }
-        balance.used
+    /// What the namespace has, and the slots that are reserved for jobs of it.
+    pub fn promised(&self, namespace: &Namespace) -> Used {
+        let used = self.accounts.used(namespace);
+        let reserved = self.pledges.reserved.get(namespace);
+        reserved.map_or(used, |reserved| more(used, reserved))
     }
 
     /// What the namespace will have when reservations have come true and victims have gone.
     pub(crate) fn balance(&self, namespace: &Namespace) -> Balance {
-        let used = self.promised(namespace, self.accounts.used(namespace));
-        let quota = self.decided(namespace).quota;
-        let mut balance = Balance { quota, used };
-        for node in self.reserving_nodes() {
-            let leaves = |id: &GrantId| node.preempted.contains_key(id);
-            let leaving = node.slots().filter(|(id, _)| leaves(id));
-            for (_, share) in leaving.filter(|(id, _)| id.job.namespace == *namespace) {
-                balance.give_back(share);
-            }
+        let promised = self.promised(namespace);
+        let leaving = self.pledges.leaving.get(namespace);
+        Balance {
+            quota: self.decided(namespace).quota,
+            used: leaving.map_or(promised, |leaving| less(promised, leaving)),
         }
-        balance
     }
 
     /// Who has more than a quota, and borrowed it.
@@ -92,5 +150,15 @@ impl Cluster {
         let borrowers = self.accounts.borrowers();
         let debts = borrowers.map(|namespace| (namespace.clone(), self.balance(namespace)));
         debts.filter(|(_, balance)| balance.is_over()).collect()
+    }
+
+    /// What a namespace owes changed.
+    pub(crate) fn owes_anew(&self, debts: &mut Debts, namespace: &Namespace) {
+        let balance = self.balance(namespace);
+        if self.decided(namespace).borrow && balance.is_over() {
+            debts.insert(namespace.clone(), balance);
+        } else {
+            debts.remove(namespace);
+        }
     }
 }

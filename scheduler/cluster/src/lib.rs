@@ -22,7 +22,7 @@
 //! | `set_namespace` | `account.rs` |
 //! | `tick`, `next_wake` | `lease.rs` |
 //! | what is forgotten, in `tick` | `history.rs`; modules: `library.rs`, with `module_wanted` |
-//! | placement, after any of them | `turns.rs` says whose turn it is, `placement.rs` picks, `place.rs` grants, `preempt.rs` makes room |
+//! | placement, after any of them | `turns.rs` says whose turn it is, `placement.rs` picks, `place.rs` grants, `preempt.rs` makes room: `victims.rs` says whose, `reserve.rs` keeps it |
 //! | views | `view.rs`, `task_runs.rs`, `waiting.rs`, `census.rs` |
 //!
 //! Durable are job, chunk, page, node, module, namespace and meta records
@@ -58,10 +58,12 @@ mod place;
 mod placement;
 mod preempt;
 mod queue;
+mod ranks;
 mod record;
 mod refusal;
 mod report;
 mod rerun;
+mod reserve;
 mod restore;
 mod seal;
 mod settle;
@@ -71,6 +73,7 @@ mod suspend;
 mod task_runs;
 mod turns;
 mod verdict;
+mod victims;
 mod view;
 mod waiting;
 

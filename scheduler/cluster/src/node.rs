@@ -20,7 +20,7 @@ use stint_api::time::Time;
 use stint_api::view::{NodeDuty, NodeState, NodeView};
 
 use crate::duty::Duty;
-use crate::preempt::Reservation;
+use crate::reserve::Reservation;
 
 /// Compiled modules remembered per node; a preference, so forgetting costs little.
 const COMPILED_MAX: usize = 4096;
@@ -128,6 +128,12 @@ impl Node {
     /// The same, and what their slots take.
     pub(crate) fn slots(&self) -> impl Iterator<Item = (&GrantId, &Resources)> {
         self.slots.iter()
+    }
+
+    /// Those that were told to give way.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = (&GrantId, &Resources)> {
+        let leaving = self.preempted.keys();
+        leaving.filter_map(|id| self.slots.get_key_value(id))
     }
 
     /// A grant takes a slot.

@@ -85,11 +85,10 @@ impl Cluster {
             let quota = self.decided(&id.namespace).quota;
             slots_left(&quota, &within, &shape.need()) > 0
         };
-        let used = || self.accounts.used(&id.namespace);
         let may = match to {
-            To::Any => allows(self.promised(&id.namespace, used())),
+            To::Any => allows(self.promised(&id.namespace)),
             To::Borrowed => true,
-            To::Reserved(_) => allows(used()),
+            To::Reserved(_) => allows(self.accounts.used(&id.namespace)),
         };
         if !may {
             return Placed::OverQuota;
@@ -133,7 +132,7 @@ impl Cluster {
         job.issue(run.chunk, number, grant);
         if let Some(known) = self.nodes.get_mut(&node) {
             known.take(grant_id, share);
-            self.ranks.add(priority, &node);
+            self.ranks.add(&id.namespace, priority, &node);
             self.accounts.take(&id.namespace, share, priority);
             self.shelves.changed(&node, known);
         }
@@ -165,7 +164,7 @@ impl Cluster {
             && let Some(known) = self.nodes.get_mut(&node)
         {
             known.give_back(id);
-            self.ranks.remove(priority, &node);
+            self.ranks.remove(&id.job.namespace, priority, &node);
             self.accounts.give_back(&id.job.namespace, share, priority);
             self.shelves.changed(&node, known);
         }

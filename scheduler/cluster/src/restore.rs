@@ -203,9 +203,9 @@ impl Cluster {
                 };
                 if let Some(node) = self.nodes.get_mut(&grant.node) {
                     node.take(grant_id, grant.share(&job.record.spec));
-                    self.ranks.add(job.record.spec.priority, &grant.node);
                     let share = grant.share(&job.record.spec);
                     let priority = job.record.spec.priority;
+                    self.ranks.add(&id.namespace, priority, &grant.node);
                     self.accounts.take(&id.namespace, share, priority);
                 }
             }
