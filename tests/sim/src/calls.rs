@@ -20,6 +20,8 @@ impl Up {
         Some(match request {
             Request::Hello(hello) => match self.cluster.hello(now, &hello) {
                 Ok((welcome, effects)) => {
+                    self.generations
+                        .insert(hello.node.clone(), welcome.generation);
                     pending.effects.extend(effects);
                     pending.closed.extend(self.streams.remove(&hello.node));
                     Answer::Welcome(welcome)

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use stint_api::id::{AttemptId, JobId, Namespace, TaskIndex};
+use stint_api::id::{AttemptId, GrantId, JobId, Namespace, TaskIndex};
 use stint_api::job::JobSpec;
 use stint_api::namespace::NamespaceView;
 use stint_api::outcome::Outcome;
@@ -51,8 +51,8 @@ pub(crate) struct Ledger {
     told: BTreeMap<Task, AttemptId>,
     /// Namespaces, as a scheduler committed them last.
     pub(crate) namespaces: BTreeMap<Namespace, NamespaceView>,
-    /// Namespaces that ever might borrow.
-    pub(crate) borrowers: BTreeSet<Namespace>,
+    /// Who was ever told to give way, and for whom.
+    pub(crate) giving_way: BTreeSet<(GrantId, JobId)>,
     /// Whether jobs that are over may be forgotten in this world.
     pub(crate) forgets: bool,
     /// Jobs that are over, as was committed.

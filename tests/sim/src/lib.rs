@@ -15,6 +15,7 @@ mod calls;
 mod client;
 mod clock;
 mod faults;
+mod giving_way;
 mod happening;
 mod keeper;
 mod ledger;

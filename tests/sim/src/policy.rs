@@ -28,4 +28,7 @@ pub enum Policy {
     LeasesAddUp,
     /// A node obeys orders of whatever generation.
     ObeysOldOrders,
+    /// The scheduler lets whoever submits take the place of another namespace's job, whatever
+    /// that has borrowed and whatever their priorities are.
+    TakesFromLenders,
 }

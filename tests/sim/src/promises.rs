@@ -33,12 +33,10 @@ impl World {
                 attempt,
                 ..
             } => {
-                let by = up.cluster.job(by).map(|view| view.spec.priority);
-                let is_higher = by.is_some_and(|by| by > spec.priority);
-                // What is borrowed gives way to anybody within a quota.
-                let may_be_borrowed = self.ledger.borrowers.contains(&spec.namespace);
-                (!is_higher && !may_be_borrowed)
-                    .then(|| format!("{attempt} gave way to one of priority {by:?}"))
+                // Whether it was right to tell it so was looked at then.
+                let told = (attempt.grant_id(), by.clone());
+                let is_told = self.ledger.giving_way.contains(&told);
+                (!is_told).then(|| format!("{attempt} gave way to {by}, untold"))
             }
             _ => None,
         };
@@ -52,9 +50,6 @@ impl Ledger {
     /// A namespace as the scheduler has committed it: beyond its quota it gets no more,
     /// unless it may borrow.
     pub(crate) fn looks_at_quota(&mut self, now: NamespaceView) {
-        if now.spec.borrow {
-            self.borrowers.insert(now.namespace.clone());
-        }
         let before = self.namespaces.insert(now.namespace.clone(), now.clone());
         let Some(before) = before.filter(|before| before.spec == now.spec) else {
             return;

@@ -1,16 +1,18 @@
 //! The scheduler's driver, played as it is: calls wait in a queue, share a
 //! group commit, and are answered when it is through.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use stint_api::id::{ClusterId, Generation, NodeId};
+use stint_api::id::{ClusterId, Generation, GrantId, JobId, NodeId};
 use stint_api::link::{Order, Orders};
 use stint_api::time::{Span, Time};
 use stint_api::view::EventKind;
 use stint_cluster::{Cluster, Config, Effects, Keep};
 use stint_store::{Batch, Change, MemoryStore, Store as _, Term};
 
+use crate::giving_way::{Verb, some_lender, told};
 use crate::happening::{Answer, Happening, Life, Place, Request, Ticket};
+use crate::ledger::Ledger;
 use crate::policy::Policy;
 use crate::world::{LEASE, World};
 
@@ -36,6 +38,10 @@ pub(crate) struct Up {
     term: Term,
     queue: VecDeque<(Ticket, Request)>,
     pub(crate) streams: BTreeMap<NodeId, Open>,
+    /// Of the nodes that were told something in this life.
+    pub(crate) generations: BTreeMap<NodeId, Generation>,
+    /// Who was told to give way in this life, and for whom.
+    told: BTreeSet<(GrantId, JobId)>,
     /// What waits for the commit that is under way.
     commit: Option<Pending>,
     /// When the next turn was arranged for.
@@ -98,18 +104,23 @@ impl World {
             Err(error) => return self.ledger.object(format!("cannot restore: {error}")),
         };
         self.trace(|| format!("scheduler up, {} changes to finish", effects.changes.len()));
-        self.scheduler.up = Some(Up {
+        let mut up = Up {
             life,
             cluster,
             term,
             queue: VecDeque::new(),
             streams: BTreeMap::new(),
-            commit: Some(Pending {
-                effects,
-                ..Pending::default()
-            }),
+            generations: BTreeMap::new(),
+            told: BTreeSet::new(),
+            commit: None,
             turn: None,
+        };
+        up.look_at_orders(&effects.orders, &mut self.ledger);
+        up.commit = Some(Pending {
+            effects,
+            ..Pending::default()
         });
+        self.scheduler.up = Some(up);
         self.look_at_jobs();
         self.after(Span::ZERO, Happening::Commit { life });
     }
@@ -165,12 +176,24 @@ impl World {
             let Some((ticket, request)) = up.queue.pop_front() else {
                 break;
             };
-            if let Some(answer) = up.call(now, request, &mut pending) {
-                pending.answers.push((ticket, answer));
+            let before = pending.effects.orders.len();
+            let answer = up.call(now, request, &mut pending);
+            if self.policy == Policy::TakesFromLenders
+                && let Some(Answer::Submitted(by)) = &answer
+            {
+                let forged = some_lender(&up.cluster, &up.generations, by);
+                pending.effects.orders.extend(forged);
             }
+            let orders = &pending.effects.orders[before..];
+            up.look_at_orders(orders, &mut self.ledger);
+            pending
+                .answers
+                .extend(answer.map(|answer| (ticket, answer)));
         }
         if up.cluster.next_wake().is_some_and(|wake| wake <= now) {
-            pending.effects.extend(up.cluster.tick(now));
+            let effects = up.cluster.tick(now);
+            up.look_at_orders(&effects.orders, &mut self.ledger);
+            pending.effects.extend(effects);
         }
         for open in std::mem::take(&mut pending.closed) {
             self.close_stream(&open);
@@ -309,6 +332,24 @@ impl World {
 }
 
 impl Up {
+    /// Looks at what a verb orders, before anything else happens: who gives way must.
+    fn look_at_orders(&mut self, orders: &[(NodeId, Orders)], ledger: &mut Ledger) {
+        let generations = orders.iter();
+        let generations = generations.map(|(node, orders)| (node.clone(), orders.generation));
+        self.generations.extend(generations);
+        let mut told = told(orders);
+        // A node that drains is told once more what it was told.
+        told.retain(|id, by| self.told.insert((id.clone(), by.clone())));
+        if told.is_empty() {
+            return;
+        }
+        let verb = Verb::new(&self.cluster, &self.generations, &told);
+        if let Some(what) = verb.objection() {
+            ledger.object(what);
+        }
+        ledger.giving_way.extend(told);
+    }
+
     /// Whether the store has everything that the heart believes.
     pub(crate) fn has_committed(&self) -> bool {
         self.commit.is_none()

@@ -96,6 +96,15 @@ fn a_node_that_obeys_old_orders_is_caught() {
 }
 
 #[test]
+fn a_scheduler_that_takes_what_was_not_borrowed_is_caught() {
+    let what = caught(Policy::TakesFromLenders);
+    assert!(
+        what.contains("borrowed") || what.contains("borrows nothing") || what.contains("quota"),
+        "{what}"
+    );
+}
+
+#[test]
 fn a_world_is_the_same_each_time() {
     let policy = Policy::KeeperIgnoresLease;
     let seed = (0..SEEDS).find(|seed| World::run(*seed, policy).is_err());
